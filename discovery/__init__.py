@@ -1,0 +1,1 @@
+"""Discovery: from a telephone number to URIs, by cache and SPIN."""

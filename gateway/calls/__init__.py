@@ -1,0 +1,1 @@
+"""Call control: outbound, inbound, media control and call state."""

@@ -1,0 +1,1 @@
+"""The two-provider scene on loopback; nothing else imports it."""

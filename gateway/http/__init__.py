@@ -1,0 +1,1 @@
+"""HTTP listeners (agent, callback, repository, admin) and the guarded HTTP client."""

@@ -1,0 +1,1 @@
+"""Policy: peers, attestation and what a verdict means for a call."""

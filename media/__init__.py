@@ -1,0 +1,1 @@
+"""Media: SDP offer/answer, ICE, DTLS, SRTP, RTP legs and bridges."""

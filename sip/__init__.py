@@ -1,0 +1,1 @@
+"""SIP: values, parser, transactions, proxy core, registrar, locating servers, transports."""

@@ -1,0 +1,1 @@
+"""UDP, TCP and TLS transports; the only sockets of the sip room."""

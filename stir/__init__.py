@@ -1,0 +1,1 @@
+"""STIR: PASSporTs, Identity, STI certificates, authentication and verification services."""
