@@ -1,0 +1,30 @@
+"""The `spingate` command: it only gathers the command groups."""
+
+from __future__ import annotations
+
+import typer
+
+import gateway
+
+app = typer.Typer(
+    name="spingate",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Reach another provider's users by telephone number, verified.",
+)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(gateway.__version__)
+
+
+@app.callback()
+def _root() -> None:
+    """Reach another provider's users by telephone number, verified."""
+
+
+def main() -> None:
+    """Run the command line (console script)."""
+    app()

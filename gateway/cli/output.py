@@ -1,0 +1,29 @@
+"""What every command prints: tables for people, one JSON object a line for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+from rich.console import Console
+
+EXIT_WELL: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+console: Final = Console(highlight=False)
+error_console: Final = Console(stderr=True, highlight=False)
+
+
+def emit_json(record: Mapping[str, object]) -> None:
+    """Print one JSON object on one line of standard output."""
+    sys.stdout.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def usage_error(text: str) -> NoReturn:
+    """Say on standard error what was wrong with the call of the command, and exit with 2."""
+    error_console.print(f"[bold red]spingate:[/] {text}", markup=True)
+    raise SystemExit(EXIT_USAGE)
