@@ -1,0 +1,143 @@
+"""Sections about discovery: DNS, the sources asked, SPIN, short messages."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from gateway.config.base import (
+    Count,
+    Domain,
+    FilePath,
+    Flag,
+    HostPort,
+    IpAddress,
+    Number,
+    Port,
+    Seconds,
+    Section,
+    Text,
+)
+
+
+class Dns(Section):
+    """The DNS servers asked, with an own cache and time-out."""
+
+    nameservers: tuple[HostPort, ...] = Field(
+        default=(), description="Servers as ADDRESS:PORT; those of /etc/resolv.conf if empty."
+    )
+    timeout_seconds: Seconds = Field(
+        default=2.0, gt=0, le=30, description="Time for one question, all servers together."
+    )
+    cache_entries: Count = Field(default=10_000, ge=10, description="Answers cached.")
+    max_ttl_seconds: Count = Field(
+        default=3_600, ge=1, description="Answers are cached no longer, whatever their TTL."
+    )
+
+
+class Discovery(Section):
+    """From a number to the provider that serves it."""
+
+    order: tuple[Literal["cache", "spin"], ...] = Field(
+        default=("cache", "spin"), description="Sources in the order they are asked."
+    )
+    budget_seconds: Seconds = Field(
+        default=30.0, gt=0, description="Time for all sources together; then 404."
+    )
+    cache_entries: Count = Field(default=100_000, ge=10, description="Mappings cached.")
+    cache_seconds: Seconds = Field(
+        default=86_400.0, ge=0, description="Lifetime of a mapping found, soft state."
+    )
+    negative_seconds: Seconds = Field(
+        default=10.0, ge=0, description="How long a number not found is not asked for again."
+    )
+
+
+class Agent(Section):
+    """The HTTP interface where apps register as handlers for their users' numbers."""
+
+    address: IpAddress = Field(default="127.0.0.1", description="Address to bind.")
+    port: Port = Field(default=8087, ge=1, le=65535, description="Port to bind.")
+    token: SecretStr | None = Field(default=None, description="Bearer token of the apps.")
+    token_file: FilePath | None = Field(
+        default=None, description="File whose first line is the bearer token."
+    )
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if (self.token is None) == (self.token_file is None):
+            raise ValueError("give exactly one of 'token' and 'token_file'")
+        return self
+
+
+class Spin(Section):
+    """SPIN: signed invitations to numbers and their answers."""
+
+    callback_url: Text = Field(
+        description="Public https URL, without path, that answers are sent to."
+    )
+    address: IpAddress = Field(description="Address the callback server binds.")
+    port: Port = Field(default=8443, ge=1, le=65535, description="Port the callback server binds.")
+    certificate: FilePath = Field(description="PEM chain of the callback server's certificate.")
+    key: FilePath = Field(description="PEM private key of that certificate.")
+    answer_timeout_seconds: Seconds = Field(
+        default=20.0, gt=0, le=110, description="How long a call waits for the answer."
+    )
+    accept_range_certificates: Flag = Field(
+        default=False,
+        description="Accept invitations and answers signed for a range that covers the number, "
+        "not just for the number.",
+    )
+    trusted_agents: tuple[Domain, ...] = Field(
+        default=(),
+        description="Domains whose callbacks are trusted beside those that the signer's "
+        "certificate names.",
+    )
+    unknown_senders: Literal["answer", "silent"] = Field(
+        default="answer",
+        description="Whether invitations from numbers without a rule are answered.",
+    )
+    invitations_per_number_hour: Count = Field(
+        default=10, ge=1, description="Invitations sent to one number in an hour."
+    )
+    invitations_per_sender_hour: Count = Field(
+        default=60, ge=1, description="Invitations taken from one number in an hour."
+    )
+    language: Literal["en", "fr", "de", "es"] = Field(
+        default="en", description="Language of the fallback text people see."
+    )
+    agent: Agent | None = Field(
+        default=None, description="The agent API; absent: no app can register."
+    )
+
+
+class Smpp(Section):
+    """The connection to the short message service centre (SMPP 3.4 transceiver)."""
+
+    host: Text = Field(description="Host name or address of the SMSC.")
+    port: Port = Field(default=2775, ge=1, le=65535, description="Port of the SMSC.")
+    system_id: Text = Field(max_length=15, description="System identifier (bind_transceiver).")
+    password: SecretStr | None = Field(default=None, description="Password, at most 8 characters.")
+    password_file: FilePath | None = Field(
+        default=None, description="File whose first line is the password."
+    )
+    source_address: Number | None = Field(
+        default=None, description="Sender shown to people; the caller's number if absent."
+    )
+    window: Count = Field(default=10, ge=1, le=200, description="Messages sent but unanswered.")
+    submit_timeout_seconds: Seconds = Field(
+        default=5.0, gt=0, description="Time for the SMSC to take one message."
+    )
+    enquire_link_seconds: Seconds = Field(
+        default=30.0, gt=0, description="Interval of enquire_link."
+    )
+    reconnect_seconds: Seconds = Field(
+        default=2.0, gt=0, description="First pause before a new bind; it doubles up to a minute."
+    )
+
+
+class Sms(Section):
+    """Short messages that carry invitations."""
+
+    smpp: Smpp | None = Field(default=None, description="An SMSC reached over SMPP.")

@@ -1,0 +1,179 @@
+"""The annotated example `configs/edge.toml`, written from the models so that it cannot age.
+
+`python -m gateway.config.reference` prints it; a test holds the file to it.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from gateway.config.root import Config
+
+_HEADING: Final = """\
+# Every key of the configuration, with its meaning, unit and default.
+# A key that is commented out has no default; tables in [[double brackets]] may be repeated.
+# Relative paths are relative to this file. SPINGATE_TABLE__KEY=value in the environment
+# overrides a key. `spingate check -c FILE` tells what is wrong before anything listens.
+"""
+
+_EXAMPLES: Final[dict[str, Any]] = {
+    "provider.domain": "edge.example",
+    "provider.numbers": ["+12125550100-+12125550199"],
+    "provider.state_directory": "state",
+    "listen.name": "access",
+    "listen.role": "access",
+    "listen.transport": "tls",
+    "listen.address": "192.0.2.10",
+    "listen.port": 5061,
+    "listen.advertise": "sip.edge.example",
+    "listen.certificate": "keys/sip.pem",
+    "listen.key": "keys/sip.key",
+    "listen.client_trust_anchors": "keys/clients.pem",
+    "sip.trust_anchors": "keys/tls-roots.pem",
+    "user.username": "alice",
+    "user.password": "change-me",
+    "user.password_file": "keys/alice.password",
+    "user.numbers": ["+12125550100"],
+    "trunk.name": "pbx",
+    "trunk.sources": ["192.0.2.32/28"],
+    "trunk.numbers": ["+12125550110-+12125550119"],
+    "route.numbers": ["+12125550110-+12125550119"],
+    "route.uri": "sip:{number}@192.0.2.33:5060;transport=udp",
+    "peer.domain": "peer.example",
+    "peer.identity": "mark",
+    "spin.callback_url": "https://spin.edge.example:8443",
+    "spin.address": "192.0.2.10",
+    "spin.certificate": "keys/https.pem",
+    "spin.key": "keys/https.key",
+    "spin.agent.token": "change-me",
+    "spin.agent.token_file": "keys/agent.token",
+    "sms.smpp.host": "smsc.example",
+    "sms.smpp.system_id": "edge",
+    "sms.smpp.password": "change",
+    "sms.smpp.password_file": "keys/smpp.password",
+    "sms.smpp.source_address": "+12125550100",
+    "stir.authentication.certificate": "keys/sti.pem",
+    "stir.authentication.key": "keys/sti.key",
+    "stir.authentication.x5u": "https://certs.edge.example:8443/certs/sti.pem",
+    "stir.verification.trust_anchors": ["keys/sti-root.pem"],
+    "stir.repository.address": "192.0.2.11",
+    "stir.repository.certificate": "keys/https.pem",
+    "stir.repository.key": "keys/https.key",
+    "stir.repository.directory": "certs",
+    "fetch.trust_anchors": "keys/https-roots.pem",
+    "media.access_advertise": "192.0.2.10",
+    "media.peers_advertise": "192.0.2.10",
+    "admin.token": "change-me",
+    "admin.token_file": "keys/admin.token",
+    "log.trace_file": "state/trace.jsonl",
+    "log.call_record_file": "state/calls.jsonl",
+}
+_SHOWN: Final = frozenset(
+    {
+        "listen.certificate",
+        "listen.key",
+        "listen.advertise",
+        "user.password_file",
+        "peer.domain",
+        "peer.identity",
+        "spin.agent.token_file",
+        "sms.smpp.password_file",
+        "admin.token_file",
+    }
+)
+_UNITS: Final = (("_seconds", "seconds"), ("_bytes", "bytes"), ("_hour", "an hour"))
+
+
+def edge_toml() -> str:
+    """Return the text of the annotated example configuration (TOML 1.0)."""
+    return _HEADING + "".join(_table(Config, "", repeated=False)).rstrip() + "\n"
+
+
+def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model behind an annotation, and whether the table may be repeated."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        inner = [item for item in get_args(annotation) if item is not type(None)]
+        return _model_of(inner[0])
+    if get_origin(annotation) is tuple:
+        return _model_of(get_args(annotation)[0])[0], True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    return None, False
+
+
+def _table(model: type[BaseModel], path: str, *, repeated: bool) -> list[str]:
+    lines: list[str] = []
+    if path:
+        lines.append(f"[[{path}]]\n" if repeated else f"[{path}]\n")
+    tables: list[str] = []
+    for name, field in model.model_fields.items():
+        key = f"{path}.{name}" if path else name
+        inner, many = _model_of(field.annotation)
+        if inner is None:
+            lines += _key(key, name, field)
+        else:
+            tables += ["\n", _wrapped(field.description or ""), *_table(inner, key, repeated=many)]
+    if path and not any("=" in line for line in lines):
+        lines = []
+    return lines + tables
+
+
+def _key(key: str, name: str, field: FieldInfo) -> list[str]:
+    default = field.default
+    shown = default if default is not PydanticUndefined and default not in (None, ()) else None
+    facts = [_facts(name, field)]
+    example = _EXAMPLES.get(key, shown)
+    if example is None:
+        example = [] if default == () else _EXAMPLES[key]
+    commented = default is None and key not in _SHOWN
+    if default is PydanticUndefined:
+        facts.append("required")
+    elif default is None:
+        facts.append("no default")
+    else:
+        facts.append(f"default {_toml(default)}")
+    comment = _wrapped(f"{field.description} ({', '.join(fact for fact in facts if fact)})")
+    return [comment, f"{'# ' if commented else ''}{name} = {_toml(example)}\n"]
+
+
+def _facts(name: str, field: FieldInfo) -> str:
+    unit = next((unit for suffix, unit in _UNITS if name.endswith(suffix)), "")
+    annotation = field.annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in get_args(annotation))
+    return unit
+
+
+def _wrapped(text: str, width: int = 94) -> str:
+    lines, line = [], "#"
+    for word in text.split():
+        if len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line = "#"
+        line += f" {word}"
+    return "\n".join([*lines, line]) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:_}" if isinstance(value, int) and value > 9_999 else str(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, SecretStr | Path):
+        return _toml(str(value))
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+if __name__ == "__main__":
+    sys.stdout.write(edge_toml())

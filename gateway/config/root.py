@@ -1,0 +1,111 @@
+"""The configuration as a whole."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from gateway.config.base import Domain, FilePath, IpAddress, NumberRange, Port, Section, Text
+from gateway.config.discovery import Discovery, Dns, Sms, Spin
+from gateway.config.media import Media
+from gateway.config.sip import Listen, Peer, Registrar, Route, Sip, Trunk, User
+from gateway.config.stir import Fetch, Stir
+
+
+class Provider(Section):
+    """Who runs this gateway."""
+
+    domain: Domain = Field(description="The provider's domain, host of its users' URIs.")
+    further_domains: tuple[Domain, ...] = Field(
+        default=(), description="Further domains whose requests are ours."
+    )
+    numbers: tuple[NumberRange, ...] = Field(
+        min_length=1, description="Numbers and ranges the provider serves."
+    )
+    region: Text = Field(
+        default="US",
+        pattern="^[A-Z]{2}$",
+        description="ISO 3166 region in which users dial national numbers.",
+    )
+    state_directory: FilePath = Field(
+        description="Folder of the databases and generated secrets; relative to this file."
+    )
+
+
+class Admin(Section):
+    """Metrics and state for the operator; keep it on loopback."""
+
+    address: IpAddress = Field(default="127.0.0.1", description="Address to bind.")
+    port: Port = Field(default=8086, ge=1, le=65535, description="Port to bind.")
+    token: SecretStr | None = Field(default=None, description="Bearer token.")
+    token_file: FilePath | None = Field(
+        default=None, description="File whose first line is the bearer token."
+    )
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if (self.token is None) == (self.token_file is None):
+            raise ValueError("give exactly one of 'token' and 'token_file'")
+        return self
+
+
+class Log(Section):
+    """What is written down, and where."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+    format: Literal["console", "json"] = Field(
+        default="console", description="For people, or one JSON object a line."
+    )
+    trace_file: FilePath | None = Field(
+        default=None,
+        description="One JSON object a SIP message, credentials and keys removed; absent: none.",
+    )
+    call_record_file: FilePath | None = Field(
+        default=None, description="One JSON object a call, at its end; absent: none."
+    )
+
+
+class Config(Section):
+    """Everything `spingate run` reads."""
+
+    provider: Provider = Field(description="Who runs this gateway.")
+    listen: tuple[Listen, ...] = Field(min_length=1, description="SIP listeners.")
+    sip: Sip = Field(default=Sip(), description="Limits and timers of the SIP stack.")
+    registrar: Registrar = Field(default=Registrar(), description="The registrar.")
+    user: tuple[User, ...] = Field(default=(), description="Own users.")
+    trunk: tuple[Trunk, ...] = Field(default=(), description="Trunks known by address.")
+    route: tuple[Route, ...] = Field(default=(), description="Next hops of own numbers.")
+    peer: tuple[Peer, ...] = Field(default=(), description="Peers with their own policy.")
+    dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
+    discovery: Discovery = Field(default=Discovery(), description="Finding the provider.")
+    spin: Spin | None = Field(default=None, description="SPIN; absent: neither sent nor answered.")
+    sms: Sms = Field(default=Sms(), description="Short messages.")
+    stir: Stir = Field(default=Stir(), description="Signing and verification.")
+    fetch: Fetch = Field(default=Fetch(), description="Guard of fetched URLs.")
+    media: Media = Field(default=Media(), description="The media engine.")
+    admin: Admin | None = Field(default=None, description="Metrics and state; absent: none.")
+    log: Log = Field(default=Log(), description="Logs, trace and call records.")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for key, names in (
+            ("listen", [listener.name for listener in self.listen]),
+            ("user", [user.username for user in self.user]),
+            ("trunk", [trunk.name for trunk in self.trunk]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"[[{key}]] names '{twice[0]}' twice")
+        return self
+
+    @model_validator(mode="after")
+    def _spin_can_sign(self) -> Self:
+        if self.spin and not (self.stir.authentication and self.stir.verification):
+            raise ValueError(
+                "[spin] needs [stir.authentication] and [stir.verification]: "
+                "invitations and answers are signed"
+            )
+        return self

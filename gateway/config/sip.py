@@ -1,0 +1,193 @@
+"""Sections about SIP: listeners, limits, users, trunks, routes and peers."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from gateway.config.base import (
+    Count,
+    Domain,
+    FilePath,
+    IpAddress,
+    Network,
+    Number,
+    NumberRange,
+    Port,
+    Seconds,
+    Section,
+    Text,
+)
+
+
+class Listen(Section):
+    """One address where the gateway receives SIP."""
+
+    name: Text = Field(description="Name of the listener, used in logs, routes and the trace.")
+    role: Literal["access", "peers"] = Field(
+        description="access: own users and trunks, authenticated. peers: other providers, "
+        "trusted for nothing but what their Identity header proves."
+    )
+    transport: Literal["udp", "tcp", "tls"] = Field(description="Transport protocol.")
+    address: IpAddress = Field(description="Address to bind.")
+    port: Port = Field(ge=1, le=65535, description="Port to bind.")
+    advertise: Text | None = Field(
+        default=None,
+        description="Host name or address others reach this listener at (Via, Record-Route); "
+        "the bound address if absent.",
+    )
+    certificate: FilePath | None = Field(
+        default=None, description="PEM chain of the domain certificate (RFC 5922), for tls."
+    )
+    key: FilePath | None = Field(
+        default=None, description="PEM private key of that certificate, for tls."
+    )
+    client_trust_anchors: FilePath | None = Field(
+        default=None,
+        description="PEM trust anchors to check client certificates against where a client "
+        "offers one, for tls.",
+    )
+
+    @model_validator(mode="after")
+    def _tls_needs_a_certificate(self) -> Self:
+        if self.transport == "tls" and (self.certificate is None or self.key is None):
+            raise ValueError("transport 'tls' needs both 'certificate' and 'key'")
+        return self
+
+
+class Sip(Section):
+    """Limits and timers of the SIP stack."""
+
+    trust_anchors: FilePath | None = Field(
+        default=None,
+        description="PEM trust anchors for the domain certificates of other providers; the "
+        "system's if absent.",
+    )
+    t1_seconds: Seconds = Field(
+        default=0.5, gt=0, le=5, description="Timer T1, the round-trip estimate (RFC 3261 17.1)."
+    )
+    invite_timeout_seconds: Seconds = Field(
+        default=180.0, ge=1, description="Timer C: how long a call may ring (RFC 3261 16.6)."
+    )
+    max_transactions: Count = Field(
+        default=50_000, ge=100, description="Transactions at once; beyond it new requests get 503."
+    )
+    max_message_bytes: Count = Field(
+        default=65_535, ge=2_048, le=1_048_576, description="Largest message; beyond it 513."
+    )
+    max_connections: Count = Field(
+        default=2_000, ge=1, description="TCP and TLS connections at once, a listener."
+    )
+    max_connections_per_source: Count = Field(
+        default=50, ge=1, description="TCP and TLS connections at once from one address."
+    )
+    connect_timeout_seconds: Seconds = Field(
+        default=3.0, gt=0, description="TCP connect and TLS handshake with one target."
+    )
+    header_timeout_seconds: Seconds = Field(
+        default=5.0, gt=0, description="Time a started message may take to arrive whole."
+    )
+    idle_timeout_seconds: Seconds = Field(
+        default=120.0, gt=0, description="A connection without traffic is closed after this."
+    )
+    max_calls: Count = Field(default=20_000, ge=1, description="Calls at once; beyond it 503.")
+    max_call_seconds: Seconds = Field(
+        default=43_200.0, ge=60, description="A call whose end was never seen is forgotten then."
+    )
+
+
+class Registrar(Section):
+    """The registrar of the own users (RFC 3261 section 10)."""
+
+    min_expires_seconds: Count = Field(
+        default=60, ge=1, description="Shorter registrations get 423 with Min-Expires."
+    )
+    max_expires_seconds: Count = Field(
+        default=3_600, ge=1, description="Longer registrations are shortened to this."
+    )
+    max_contacts: Count = Field(default=10, ge=1, description="Contacts an address of record.")
+
+
+class User(Section):
+    """A user of this provider: what they authenticate with and which numbers are theirs."""
+
+    username: Text = Field(min_length=1, description="User name of the digest authentication.")
+    password: SecretStr | None = Field(
+        default=None, description="Password; keep it out of this file with password_file."
+    )
+    password_file: FilePath | None = Field(
+        default=None, description="File whose first line is the password."
+    )
+    numbers: tuple[Number, ...] = Field(
+        min_length=1, description="The user's numbers; the first is the default caller number."
+    )
+    attest: Literal["A", "B", "C"] = Field(
+        default="A", description="Attestation level of the user's calls (RFC 8588 section 4)."
+    )
+    media: Literal["rtp", "sdes", "pass"] = Field(
+        default="sdes",
+        description="What the user's device is offered: plain RTP, SDES-SRTP, or (pass) the "
+        "caller's SDP untouched.",
+    )
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if (self.password is None) == (self.password_file is None):
+            raise ValueError("give exactly one of 'password' and 'password_file'")
+        return self
+
+
+class Trunk(Section):
+    """A PBX, softswitch or load generator that is known by its address."""
+
+    name: Text = Field(description="Name of the trunk.")
+    sources: tuple[Network, ...] = Field(
+        min_length=1, description="Networks the trunk sends from, in CIDR form."
+    )
+    numbers: tuple[NumberRange, ...] = Field(
+        min_length=1, description="Numbers and ranges the trunk may call from."
+    )
+    allow_prefixes: tuple[Text, ...] = Field(
+        default=("+",), description="Prefixes of numbers the trunk may call; others get 403."
+    )
+    max_calls: Count = Field(default=50, ge=1, description="Calls at once; beyond it 403.")
+    attest: Literal["A", "B", "C"] = Field(
+        default="B", description="Attestation level of the trunk's calls (RFC 8588 section 4)."
+    )
+    media: Literal["bridge", "pass"] = Field(
+        default="bridge", description="Bridge the trunk's media, or pass its SDP untouched."
+    )
+
+
+class Route(Section):
+    """Where calls to own numbers go that no registration serves: a PBX or an agent platform."""
+
+    numbers: tuple[NumberRange, ...] = Field(
+        min_length=1, description="Own numbers and ranges the route serves."
+    )
+    uri: Text = Field(description="SIP URI of the next hop; {number} stands for the called number.")
+    media: Literal["rtp", "sdes", "pass"] = Field(
+        default="rtp", description="What the next hop is offered, as for a user."
+    )
+
+
+class Peer(Section):
+    """What a provider's calls must prove; the first peer that matches counts."""
+
+    domain: Domain | None = Field(
+        default=None, description="Domain proven by the peer's TLS client certificate."
+    )
+    sources: tuple[Network, ...] = Field(
+        default=(), description="Networks the peer sends from, in CIDR form."
+    )
+    identity: Literal["require", "mark", "observe"] | None = Field(
+        default=None, description="Policy for the verdict; stir.verification.policy if absent."
+    )
+    max_calls: Count = Field(default=1_000, ge=1, description="Calls at once; beyond it 503.")
+
+    @model_validator(mode="after")
+    def _matches_something(self) -> Self:
+        if self.domain is None and not self.sources:
+            raise ValueError("give 'domain' or 'sources', or the peer matches nobody")
+        return self

@@ -1,0 +1,105 @@
+"""Sections about STIR: the authentication service, the verification service, fetching."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gateway.config.base import (
+    Count,
+    FilePath,
+    Flag,
+    IpAddress,
+    Network,
+    Port,
+    Seconds,
+    Section,
+    Text,
+)
+
+
+class Authentication(Section):
+    """The authentication service signs outgoing calls (RFC 8224 section 4)."""
+
+    enabled: Flag = Field(default=True, description="Sign outgoing calls.")
+    certificate: FilePath = Field(
+        description="PEM chain of the STI certificate; its TNAuthList must cover the own numbers."
+    )
+    key: FilePath = Field(description="PEM private key of the STI certificate (P-256).")
+    x5u: Text = Field(description="Public https URL of that chain, put into every PASSporT.")
+
+
+class Verification(Section):
+    """The verification service checks incoming calls (RFC 8224 section 6.2)."""
+
+    trust_anchors: tuple[FilePath, ...] = Field(
+        min_length=1, description="PEM files of the STI root certificates that are trusted."
+    )
+    policy: Literal["require", "mark", "observe"] = Field(
+        default="require",
+        description="require: refuse a call without a valid Identity. mark: deliver it with "
+        "verstat. observe: deliver it unmarked and record what would have happened.",
+    )
+    freshness_seconds: Count = Field(
+        default=60, ge=1, le=3_600, description="How far iat may be from now (RFC 8224 6.2.4)."
+    )
+    accept_service_provider_codes: tuple[Text, ...] = Field(
+        default=(),
+        description="Service provider codes whose certificates may sign any number; '*' for "
+        "all. Certificates with numbers or ranges need no entry.",
+    )
+    replay_entries: Count = Field(
+        default=100_000, ge=1_000, description="PASSporTs remembered to refuse a replay."
+    )
+
+
+class Fetch(Section):
+    """Guard of every HTTPS request made because a peer named a URL (x5u, SPIN callback)."""
+
+    trust_anchors: FilePath | None = Field(
+        default=None, description="PEM trust anchors of the HTTPS servers; the system's if absent."
+    )
+    allow_networks: tuple[Network, ...] = Field(
+        default=(),
+        description="Special-purpose networks that may be connected to all the same; none in "
+        "production.",
+    )
+    ports: tuple[Port, ...] = Field(default=(443, 8443), description="Ports a URL may name.")
+    timeout_seconds: Seconds = Field(
+        default=2.0, gt=0, le=30, description="Time for one request, DNS included."
+    )
+    max_body_bytes: Count = Field(
+        default=65_536, ge=1_024, le=1_048_576, description="Largest answer."
+    )
+    max_per_host: Count = Field(default=4, ge=1, description="Requests at once to one host.")
+    max_total: Count = Field(default=32, ge=1, description="Requests at once.")
+    cache_entries: Count = Field(default=5_000, ge=10, description="Certificate chains cached.")
+    negative_seconds: Seconds = Field(
+        default=30.0, ge=0, description="How long a failed fetch is not tried again."
+    )
+
+
+class Repository(Section):
+    """The own public certificate repository, where x5u points to."""
+
+    address: IpAddress = Field(description="Address to bind.")
+    port: Port = Field(default=8443, ge=1, le=65535, description="Port to bind.")
+    certificate: FilePath = Field(description="PEM chain of the HTTPS server certificate.")
+    key: FilePath = Field(description="PEM private key of that certificate.")
+    directory: FilePath = Field(description="Folder of the PEM chains that are served.")
+
+
+class Stir(Section):
+    """Signing and verification of calls."""
+
+    authentication: Authentication | None = Field(
+        default=None, description="The authentication service; absent: calls go out unsigned."
+    )
+    verification: Verification | None = Field(
+        default=None,
+        description="The verification service; absent: calls from peers are refused.",
+    )
+    repository: Repository | None = Field(
+        default=None, description="The own certificate repository; absent: served elsewhere."
+    )
