@@ -1,0 +1,306 @@
+"""The DNS resolver: dnspython on the event loop, with own servers, time limit and cache.
+
+The system's resolver is not asked: it lives in a thread pool of a few threads, where six slow
+names stall every other call. Here a question costs at most `timeout` seconds, equal questions
+under way are asked once, and both the questions and the cache are bounded.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.resolver
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+from dns.rdtypes.IN.NAPTR import NAPTR
+from dns.rdtypes.IN.SRV import SRV
+
+from sip.dns import DnsUnavailable, Naptr, Srv
+
+MAX_ALIASES = 8
+_EDNS_PAYLOAD = 1232
+
+Records = tuple[dns.rdata.Rdata, ...]
+_R = TypeVar("_R", bound=dns.rdata.Rdata)
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """How to ask and how much to remember; times are in seconds.
+
+    `timeout` is for one question, all servers, repetitions and aliases together; `attempt` for
+    one server's answer. `failure_ttl` is how long an unanswered question is not asked again
+    (RFC 2308 7). `max_questions` bounds those under way at once.
+    """
+
+    nameservers: tuple[tuple[str, int], ...]
+    timeout: float = 2.0
+    attempt: float = 0.7
+    cache_entries: int = 10_000
+    min_ttl: float = 1.0
+    max_ttl: float = 3_600.0
+    negative_ttl: float = 30.0
+    failure_ttl: float = 1.0
+    max_questions: int = 256
+    families: tuple[int, ...] = (4, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a question ended with: records (none: they do not exist) or who failed."""
+
+    records: Records
+    ttl: float
+    fault: tuple[str, str] | None = None
+
+
+def system_nameservers(path: str = "/etc/resolv.conf") -> tuple[tuple[str, int], ...]:
+    """Give the servers of a resolv.conf; the local host's where it names none."""
+    resolver = dns.resolver.Resolver(configure=False)
+    with contextlib.suppress(dns.resolver.NoResolverConfiguration):
+        resolver.read_resolv_conf(path)
+    servers = tuple((str(server), resolver.port) for server in resolver.nameservers)
+    return servers or (("127.0.0.1", 53),)
+
+
+class DnsResolver:
+    """Answers NAPTR, SRV and address questions; a DnsClient of sip.dns.
+
+    Every method raises DnsUnavailable, which names the culprit; an empty tuple means that the
+    records do not exist. `clock` gives seconds that never go back.
+    """
+
+    def __init__(
+        self, settings: DnsSettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if not settings.nameservers:
+            raise ValueError("nameservers: at least one is needed")
+        self._settings = settings
+        self._clock = clock
+        self._cache = _Cache(settings.cache_entries)
+        self._under_way: dict[tuple[str, str], asyncio.Task[_Answer]] = {}
+
+    async def naptr(self, name: str) -> tuple[Naptr, ...]:
+        """Ask for NAPTR records (RFC 3403), in no particular order."""
+        found = _only(await self._records(name, "NAPTR"), NAPTR)
+        return tuple(
+            Naptr(
+                order=record.order,
+                preference=record.preference,
+                flags=record.flags.decode("ascii", "replace"),
+                service=record.service.decode("ascii", "replace"),
+                regexp=record.regexp.decode("ascii", "replace"),
+                replacement=_text(record.replacement),
+            )
+            for record in found
+        )
+
+    async def srv(self, name: str) -> tuple[Srv, ...]:
+        """Ask for SRV records (RFC 2782), in no particular order."""
+        found = _only(await self._records(name, "SRV"), SRV)
+        return tuple(Srv(r.priority, r.weight, r.port, _text(r.target)) for r in found)
+
+    async def addresses(self, name: str) -> tuple[str, ...]:
+        """Ask for A and AAAA records at once; a numeric name is its own address.
+
+        Where one family answers and the other does not, what was found counts.
+        """
+        try:
+            return (str(ipaddress.ip_address(name.strip("[]"))),)
+        except ValueError:
+            pass
+        wanted = [kind for family, kind in ((4, "A"), (6, "AAAA")) if self._uses(family)]
+        asked = await asyncio.gather(
+            *(self._records(name, kind) for kind in wanted), return_exceptions=True
+        )
+        found: list[str] = []
+        faults: list[BaseException] = []
+        for answer in asked:
+            if isinstance(answer, BaseException):
+                faults.append(answer)
+            else:
+                found += [r.address for r in answer if isinstance(r, A | AAAA)]
+        if faults and not found:
+            raise faults[0]
+        return tuple(found)
+
+    def _uses(self, family: int) -> bool:
+        return family in self._settings.families
+
+    async def close(self) -> None:
+        """Give up every question under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _records(self, name: str, kind: str) -> Records:
+        key = (name.rstrip(".").lower(), kind)
+        answer = self._cache.get(key, self._clock())
+        if answer is None:
+            answer = await self._ask_once(key)
+        if answer.fault is not None:
+            raise DnsUnavailable(f"{key[0]} {kind}", *answer.fault)
+        return answer.records
+
+    async def _ask_once(self, key: tuple[str, str]) -> _Answer:
+        task = self._under_way.get(key)
+        if task is None:
+            if len(self._under_way) >= self._settings.max_questions:
+                limit = f"{self._settings.max_questions} questions under way already"
+                raise DnsUnavailable(f"{key[0]} {key[1]}", "our own limit", limit)
+            task = asyncio.ensure_future(self._ask(key))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        # One caller giving up must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _ask(self, key: tuple[str, str]) -> _Answer:
+        question = _Question(self._settings, key[1])
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                answer = await question.resolve(key[0])
+        except TimeoutError:
+            culprit, detail = question.last_fault or (question.asking, "no answer")
+            if detail == "no answer":
+                detail = f"no answer in {self._settings.timeout:g} s"
+            answer = _Answer((), self._settings.failure_ttl, (culprit, detail))
+        self._cache.put(key, answer, self._clock() + answer.ttl)
+        return answer
+
+
+class _Question:
+    """One question on its way: servers in turn, aliases followed."""
+
+    def __init__(self, settings: DnsSettings, kind: str) -> None:
+        self._settings = settings
+        self._kind = dns.rdatatype.from_text(kind)
+        self.asking = "no server"
+        self.last_fault: tuple[str, str] | None = None
+
+    async def resolve(self, text: str) -> _Answer:
+        settings = self._settings
+        try:
+            name = dns.name.from_text(text)
+        except (dns.exception.DNSException, UnicodeError):
+            return _Answer((), settings.negative_ttl)
+        ttl = settings.max_ttl
+        for _ in range(MAX_ALIASES):
+            answer = await self._ask_servers(name)
+            if answer is None:
+                assert self.last_fault is not None
+                return _Answer((), settings.failure_ttl, self.last_fault)
+            chain = answer.resolve_chaining()
+            ttl = min(ttl, float(chain.minimum_ttl))
+            if chain.answer is not None:
+                return _Answer(tuple(chain.answer), max(ttl, settings.min_ttl))
+            if chain.canonical_name == name or answer.rcode() == dns.rcode.NXDOMAIN:
+                negative = min(max(ttl, settings.min_ttl), settings.negative_ttl)
+                return _Answer((), negative)
+            # An authoritative server may give an alias into a zone it does not serve.
+            name = chain.canonical_name
+        return _Answer((), settings.failure_ttl, (self.asking, "a chain of aliases"))
+
+    async def _ask_servers(self, name: dns.name.Name) -> dns.message.QueryMessage | None:
+        """Ask each server, twice at most; None when all failed (see last_fault)."""
+        for _ in range(2):
+            silent = False
+            for server, port in self._settings.nameservers:
+                self.asking = f"nameserver {_place(server, port)}"
+                try:
+                    return await self._ask_server(name, server, port)
+                except _Unusable as fault:
+                    self.last_fault = (self.asking, str(fault))
+                except (TimeoutError, dns.exception.Timeout):
+                    silent = True
+                    self.last_fault = (self.asking, "no answer")
+                except (OSError, EOFError) as error:
+                    self.last_fault = (
+                        (self.asking, error.strerror or "connection closed")
+                        if (isinstance(error, OSError))
+                        else (self.asking, "connection closed")
+                    )
+                except dns.exception.DNSException as error:
+                    self.last_fault = (self.asking, f"unusable answer ({type(error).__name__})")
+            if not silent:
+                # Asking again helps against a lost packet, not against a refusal.
+                break
+        return None
+
+    async def _ask_server(
+        self, name: dns.name.Name, server: str, port: int
+    ) -> dns.message.QueryMessage:
+        query = dns.message.make_query(name, self._kind, use_edns=0, payload=_EDNS_PAYLOAD)
+        # ignore_*: a forged or foreign packet must not end the wait for the true answer.
+        answer = await dns.asyncquery.udp(
+            query,
+            server,
+            timeout=self._settings.attempt,
+            port=port,
+            ignore_unexpected=True,
+            ignore_errors=True,
+        )
+        if answer.flags & dns.flags.TC:
+            answer = await dns.asyncquery.tcp(
+                query, server, timeout=self._settings.timeout, port=port
+            )
+        if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            raise _Unusable(dns.rcode.to_text(answer.rcode()))
+        if not isinstance(answer, dns.message.QueryMessage):
+            raise _Unusable("not an answer to a query")
+        answer.resolve_chaining()
+        return answer
+
+
+class _Unusable(Exception):
+    """A server answered, but not what was asked."""
+
+
+class _Cache:
+    """Answers by question until they expire; the least recently used goes first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: OrderedDict[tuple[str, str], tuple[_Answer, float]] = OrderedDict()
+
+    def get(self, key: tuple[str, str], now: float) -> _Answer | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        answer, expires_at = entry
+        if expires_at <= now:
+            del self._entries[key]
+            return None
+        self._entries.move_to_end(key)
+        return answer
+
+    def put(self, key: tuple[str, str], answer: _Answer, expires_at: float) -> None:
+        self._entries[key] = (answer, expires_at)
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
+
+
+def _only(records: Records, kind: type[_R]) -> Sequence[_R]:
+    return [record for record in records if isinstance(record, kind)]
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
+
+
+def _place(server: str, port: int) -> str:
+    return f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
