@@ -1,0 +1,60 @@
+"""Hosts as RFC 3261 section 25 writes them: names, IPv4 and bracketed IPv6 addresses."""
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+# Underscores are in no RFC's hostname but in many operators' DNS, and ambiguous with nothing.
+_NAME = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.)*+"
+                   r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.?")  # fmt: skip
+
+
+def parse_host(text: str) -> str | None:
+    """Return the host without brackets, or None when the text is no host.
+
+    A last label of digits only makes it a mistyped address, not a name (RFC 3261: toplabel).
+    """
+    if text.startswith("["):
+        return parse_ipv6(text[1:-1]) if text.endswith("]") else None
+    if not text or len(text) > 255:
+        return None
+    if _DOTTED.fullmatch(text):
+        return text if _is_ipv4(text) else None
+    if _NAME.fullmatch(text) is None:
+        return None
+    return None if text.rstrip(".").rpartition(".")[2].isdigit() else text
+
+
+def parse_ipv6(text: str) -> str | None:
+    """Return an IPv6 address without brackets as written, or None.
+
+    RFC 5118 section 4.10: the grammar of RFC 3261 lets an element write three colons before an
+    embedded IPv4 address; they are read as two.
+    """
+    if _IPV6.fullmatch(text) is None:
+        return None
+    if text.count(":::") == 1 and "." in text:
+        text = text.replace(":::", "::")
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return None
+    return text
+
+
+def write_host(host: str) -> str:
+    """Return the host as it stands in a URI or Via: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def canonical_host(host: str) -> str:
+    """Return what equal hosts share: lower case, no final dot, compressed IPv6 (RFC 5952)."""
+    if ":" in host:
+        return IPv6Address(host).compressed
+    return host.lower().removesuffix(".")
+
+
+def _is_ipv4(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) == 4 and all(len(part) <= 3 and int(part) <= 255 for part in parts)
