@@ -1,0 +1,245 @@
+"""The SPIN agent: decides what becomes of an invitation that arrived for one of its numbers.
+
+    text -> examine -> Ordinary                        not ours to touch: to the person
+                    -> Ignored(reason)                 counted; nothing is ever sent
+                    -> Candidate -> (signature checked by whoever may fetch credentials)
+    Candidate -> accept -> Ignored | Accepted
+    Accepted -> answer -> Ignored | AnswerPlan         what to sign, and where to send it
+
+Cheap checks come first, so that a forged text costs neither a fetch nor a packet, and tells its
+sender nothing. A replay is looked for both times: first to save the fetch, at last because two
+copies may be checked side by side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from discovery.model import Service
+from discovery.number import canonical_number, masked
+from discovery.service_uri import MalformedServiceUri, expand_template
+from discovery.spin.answer import Answer, AnswerStatus, AnswerUri
+from discovery.spin.callback_url import (
+    CallbackPolicy,
+    CallbackUrl,
+    check_callback_owner,
+    parse_callback,
+)
+from discovery.spin.carriage import invitation_token
+from discovery.spin.compact import UnverifiedPassport, base64url
+from discovery.spin.handlers import Handler
+from discovery.spin.invitation import Freshness, Invitation, check_freshness, parse_invitation
+from discovery.spin.limits import RateLimit, ReplayMemory, SlidingWindow
+from discovery.spin.passports import Rejected, VerifiedPassport
+from discovery.spin.reason import Refusal, Refused
+
+UnknownSenders = Literal["answer", "silent", "declined"]
+_JTI_OCTETS: Final = 12
+_PER_SENDER: Final = RateLimit(20, 60.0)
+_PER_TARGET: Final = RateLimit(10, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPolicy:
+    """For whom the agent answers and whom.
+
+    numbers, known_senders: numbers or prefixes, digits; a sender that matches none of
+    known_senders is unknown and is answered, declined, or, by default, left in silence, which
+    looks like a phone that is off. answer_lifetime is in seconds.
+    """
+
+    numbers: tuple[str, ...]
+    known_senders: tuple[str, ...] = ()
+    unknown_senders: UnknownSenders = "silent"
+    callback: CallbackPolicy = field(default_factory=CallbackPolicy)
+    freshness: Freshness = field(default_factory=Freshness)
+    per_sender: RateLimit = _PER_SENDER
+    per_target: RateLimit = _PER_TARGET
+    answer_lifetime: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """Not an invitation: the message belongs to the person, untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An invitation that gets no answer; `detail` holds no token and no full number."""
+
+    reason: Refusal
+    detail: str
+    caller: str = "(unknown)"
+    number: str = "(unknown)"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An invitation that passed every check but those that need the signer's credential."""
+
+    passport: UnverifiedPassport
+    invitation: Invitation
+    callback: CallbackUrl = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An invitation that is genuine, fresh, first of its kind and for one of our numbers."""
+
+    candidate: Candidate
+    sender_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """An answer to sign and to post to `callback` with `token` as bearer."""
+
+    answer: Answer
+    callback: str = field(repr=False)
+    token: str = field(repr=False)
+    handlers: tuple[str, ...]
+
+
+class Agent:
+    """Decides on invitations; holds the replay memory, the limits and the counters.
+
+    random: returns that many octets of chance, for the answer's jti.
+    """
+
+    def __init__(
+        self,
+        policy: AgentPolicy,
+        random: Callable[[int], bytes],
+        *,
+        max_replay_entries: int = 100_000,
+        max_limit_keys: int = 10_000,
+    ) -> None:
+        self._policy = policy
+        self._random = random
+        self._replays = ReplayMemory(max_entries=max_replay_entries)
+        self._senders = SlidingWindow(policy.per_sender, max_keys=max_limit_keys)
+        self._targets = SlidingWindow(policy.per_target, max_keys=max_limit_keys)
+        self.ignored: Counter[Refusal] = Counter()
+        self.answered = 0
+
+    def examine(
+        self, text: str, *, sender: str, recipient: str, now: float
+    ) -> Ordinary | Ignored | Candidate:
+        """Look at a whole message; `sender` and `recipient` are the ends the SMS network names.
+
+        now: epoch seconds. Never raises.
+        """
+        token = invitation_token(text)
+        if token is None:
+            return Ordinary()
+        number = canonical_number(recipient)
+        try:
+            if number is None or not number.startswith(self._policy.numbers):
+                raise Refused(Refusal.NOT_OURS, "recipient")
+            if not self._senders.take(sender, now):
+                raise Refused(Refusal.RATE_LIMITED, "sender")
+            if not self._targets.take(number, now):
+                raise Refused(Refusal.RATE_LIMITED, "target")
+            return self._read(token, number, now)
+        except Refused as refused:
+            return self._ignore(refused, sender, recipient)
+
+    def accept(
+        self, candidate: Candidate, verdict: VerifiedPassport | Rejected, now: float
+    ) -> Ignored | Accepted:
+        """Take the verdict on the signature; remembers the invitation, so that it counts once."""
+        invitation = candidate.invitation
+        try:
+            if isinstance(verdict, Rejected):
+                raise Refused(verdict.reason, verdict.detail)
+            check_callback_owner(
+                candidate.callback, verdict.certificate_names, self._policy.callback
+            )
+            # Time has passed since it was examined: the fetch may have taken seconds.
+            check_freshness(invitation, self._policy.freshness, now)
+            key = _replay_key(invitation)
+            if self._replays.seen(key, now):
+                raise Refused(Refusal.REPLAYED)
+            if not self._replays.remember(key, invitation.expires_at, now):
+                raise Refused(Refusal.OVERLOADED, "replay memory is full")
+        except Refused as refused:
+            return self._ignore(refused, invitation.orig, invitation.dest)
+        known = bool(self._policy.known_senders) and invitation.orig.startswith(
+            self._policy.known_senders
+        )
+        return Accepted(candidate, known)
+
+    def answer(
+        self, accepted: Accepted, handlers: Mapping[Service, Handler], now: float
+    ) -> Ignored | AnswerPlan:
+        """Decide what to answer, given the handler chosen for each service asked for."""
+        invitation = accepted.candidate.invitation
+        unknown_get = self._policy.unknown_senders
+        if not accepted.sender_known and unknown_get == "silent":
+            refused = Refused(Refusal.SENDER_UNKNOWN, "unknown senders get no answer")
+            return self._ignore(refused, invitation.orig, invitation.dest)
+        uris: tuple[AnswerUri, ...] = ()
+        if not accepted.sender_known and unknown_get == "declined":
+            status = AnswerStatus.DECLINED
+        else:
+            uris = _uris(invitation, handlers)
+            status = AnswerStatus.OK if uris else AnswerStatus.NO_HANDLER
+        self.answered += 1
+        issued_at = int(now)
+        answer = Answer(
+            orig=invitation.dest,
+            dest=invitation.orig,
+            issued_at=issued_at,
+            expires_at=issued_at + self._policy.answer_lifetime,
+            invitation=accepted.candidate.passport.digest(),
+            jti=base64url(self._random(_JTI_OCTETS)),
+            status=status,
+            uris=uris,
+        )
+        used = tuple(
+            handlers[service].handler_id for service in invitation.services if service in handlers
+        )
+        return AnswerPlan(answer, invitation.callback, invitation.token, used if uris else ())
+
+    def count_torn(self, sender: str, recipient: str) -> Ignored:
+        """Count an invitation whose parts never all came."""
+        return self._ignore(Refused(Refusal.INCOMPLETE), sender, recipient)
+
+    def _read(self, token: str, number: str, now: float) -> Candidate:
+        passport, invitation = parse_invitation(token)
+        if invitation.dest != number:
+            raise Refused(Refusal.WRONG_NUMBER, "dest is not the number the message came to")
+        check_freshness(invitation, self._policy.freshness, now)
+        if self._replays.seen(_replay_key(invitation), now):
+            raise Refused(Refusal.REPLAYED)
+        return Candidate(
+            passport, invitation, parse_callback(invitation.callback, self._policy.callback)
+        )
+
+    def _ignore(self, refused: Refused, caller: str, number: str) -> Ignored:
+        self.ignored[refused.reason] += 1
+        return Ignored(refused.reason, refused.detail, masked(caller), masked(number))
+
+
+def _replay_key(invitation: Invitation) -> str:
+    # By what was signed, never by the token's text: an ECDSA signature can be rewritten.
+    return f"{invitation.orig}:{invitation.jti}"
+
+
+def _uris(invitation: Invitation, handlers: Mapping[Service, Handler]) -> tuple[AnswerUri, ...]:
+    uris: list[AnswerUri] = []
+    for service in invitation.services:
+        handler = handlers.get(service)
+        if handler is None:
+            continue
+        try:
+            uri = expand_template(handler.template, invitation.dest)
+        except MalformedServiceUri:
+            # Checked when it was registered; a row altered since then answers nothing.
+            continue
+        if uri.host == handler.msp:
+            uris.append(AnswerUri(service, uri.text, handler.msp))
+    return tuple(uris)

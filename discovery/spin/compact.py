@@ -1,0 +1,80 @@
+"""A signed token read without believing it: its parts, before anybody checked the signature."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from discovery.spin.reason import Refusal, Refused
+from discovery.spin.strict_json import MalformedJson, parse_json_object
+
+_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+MAX_TOKEN: Final = 4096
+_HEADER_MEMBERS: Final = frozenset({"alg", "ppt", "typ", "x5u"})
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedPassport:
+    """A compact PASSporT (RFC 8225) as text, with its claims; nothing in it is proven yet."""
+
+    token: str = field(repr=False)
+    x5u: str
+    claims: dict[str, object] = field(repr=False)
+
+    def digest(self) -> str:
+        """Return the base64url SHA-256 of the whole token, by which an answer is bound to it."""
+        return token_digest(self.token)
+
+
+def token_digest(token: str) -> str:
+    """Return the base64url SHA-256, without padding, of a token's text."""
+    return base64url(hashlib.sha256(token.encode("ascii")).digest())
+
+
+def base64url(octets: bytes) -> str:
+    """Return base64url without padding (RFC 7515 2)."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+
+
+def read_passport(token: str, ppt: str, *, max_length: int = MAX_TOKEN) -> UnverifiedPassport:
+    """Take a token apart: exactly the header members alg, ppt, typ and x5u (discovery 2.1).
+
+    Raises Refused with OVERSIZED, MALFORMED or WRONG_TYPE. Keys inside the token (jwk, x5c, kid)
+    are refused with the header member itself, so that nothing can ever use them.
+    """
+    if len(token) > max_length:
+        raise Refused(Refusal.OVERSIZED, f"token longer than {max_length} characters")
+    parts = _COMPACT.fullmatch(token)
+    if parts is None:
+        raise Refused(Refusal.MALFORMED, "not a compact token")
+    try:
+        header = parse_json_object(_from_base64url(parts[1]))
+        claims = parse_json_object(_from_base64url(parts[2]))
+        _from_base64url(parts[3])
+    except MalformedJson as error:
+        raise Refused(Refusal.MALFORMED, f"token: {error}") from None
+    except ValueError:
+        raise Refused(Refusal.MALFORMED, "token: not base64url") from None
+    if set(header) != _HEADER_MEMBERS:
+        raise Refused(Refusal.WRONG_TYPE, "header members are not alg, ppt, typ, x5u")
+    if (header["alg"], header["ppt"], header["typ"]) != ("ES256", ppt, "passport"):
+        raise Refused(Refusal.WRONG_TYPE, f"not an ES256 passport of type {ppt}")
+    x5u = header["x5u"]
+    if not isinstance(x5u, str) or not x5u.isascii():
+        raise Refused(Refusal.MALFORMED, "x5u is not a URL")
+    return UnverifiedPassport(token, x5u, claims)
+
+
+def _from_base64url(text: str) -> bytes:
+    """Decode base64url, refusing bits that a canonical encoder leaves zero."""
+    try:
+        octets = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        raise ValueError("not base64url") from None
+    if base64url(octets) != text:
+        raise ValueError("not canonical base64url")
+    return octets

@@ -1,0 +1,49 @@
+"""What this room needs of STIR: somebody who signs PASSporTs and somebody who verifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from discovery.spin.reason import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPassport:
+    """A token whose signature, chain, validity and right to use `orig` were checked.
+
+    `certificate_names` are the dNSNames of the signer's certificate, in lower case.
+    """
+
+    certificate_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A token that was not accepted.
+
+    `reason` is FORGED (signature), UNTRUSTED_SIGNER (chain, validity, right to use the number),
+    CREDENTIAL_UNAVAILABLE (could not be checked; `detail` names the culprit) or MALFORMED.
+    """
+
+    reason: Refusal
+    detail: str = ""
+
+
+class PassportSigner(Protocol):
+    """Signs for the numbers that the credential behind it covers."""
+
+    def sign(self, ppt: str, payload: Mapping[str, object]) -> str:
+        """Return the compact token with header alg, ppt, typ, x5u and the canonical payload."""
+        ...
+
+
+class PassportVerifier(Protocol):
+    """Verifies tokens; may fetch the credential, within its own time limit."""
+
+    async def verify(
+        self, token: str, *, ppt: str, orig: str, now: float
+    ) -> VerifiedPassport | Rejected:
+        """Check signature, chain and that the credential may speak for `orig` (digits)."""
+        ...

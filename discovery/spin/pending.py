@@ -1,0 +1,160 @@
+"""Invitations sent and waiting for their answer: identified by URL, guarded by a one-time token.
+
+open -> (signed, sent) -> authorise -> begin -> settle | release
+                       -> expire
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from discovery.model import Service
+from discovery.spin.compact import base64url, token_digest
+from discovery.spin.reason import Refusal, Refused
+
+_SECRET_OCTETS: Final = 16
+_JTI_OCTETS: Final = 12
+# How long an id is remembered beyond its time, so that a late answer hears "expired".
+_AFTERLIFE: Final = 120.0
+# Answers one invitation is good for: a stranger who saw the token cannot make us fetch for ever.
+MAX_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One invitation that was sent; `token` authorises one answer, times in epoch seconds."""
+
+    invitation_id: str
+    token: str = field(repr=False)
+    jti: str
+    number: str
+    caller: str
+    services: tuple[Service, ...]
+    issued_at: float
+    expires_at: float
+
+
+@dataclass(slots=True)
+class _Entry:
+    waiting: Waiting
+    digest: str | None = None
+    attempts: int = 0
+    checking: str | None = None
+    settled_by: str | None = None
+
+
+class PendingInvitations:
+    """All invitations that wait for an answer.
+
+    max_pending bounds them: full, no further one is opened. random returns that many octets of
+    chance and must be unpredictable.
+    """
+
+    def __init__(self, random: Callable[[int], bytes], *, max_pending: int = 10_000) -> None:
+        self._random = random
+        self._max_pending = max_pending
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def open(
+        self,
+        number: str,
+        caller: str,
+        services: tuple[Service, ...],
+        *,
+        lifetime: float,
+        now: float,
+    ) -> Waiting:
+        """Make a new one with fresh id, token and jti. Raises Refused(OVERLOADED)."""
+        self._forget_old(now)
+        if len(self._entries) >= self._max_pending:
+            raise Refused(Refusal.OVERLOADED, f"{self._max_pending} invitations are waiting")
+        waiting = Waiting(
+            invitation_id=base64url(self._random(_SECRET_OCTETS)),
+            token=base64url(self._random(_SECRET_OCTETS)),
+            jti=base64url(self._random(_JTI_OCTETS)),
+            number=number,
+            caller=caller,
+            services=services,
+            issued_at=now,
+            expires_at=now + lifetime,
+        )
+        self._entries[waiting.invitation_id] = _Entry(waiting)
+        return waiting
+
+    def bind(self, invitation_id: str, token: str) -> None:
+        """Say which signed invitation was sent; only an answer to exactly it will be taken."""
+        self._entries[invitation_id].digest = token_digest(token)
+
+    def abandon(self, invitation_id: str) -> None:
+        """Forget one that was never sent."""
+        self._entries.pop(invitation_id, None)
+
+    def authorise(self, invitation_id: str, bearer: str, now: float) -> Waiting:
+        """Return the invitation that `bearer` may answer.
+
+        Raises Refused: BAD_TOKEN for an unknown id just as for a wrong token, EXPIRED.
+        """
+        entry = self._entries.get(invitation_id)
+        expected = entry.waiting.token if entry else "-" * 22
+        matches = hmac.compare_digest(expected.encode(), bearer.encode("utf-8", "replace"))
+        if entry is None or not matches or entry.digest is None:
+            raise Refused(Refusal.BAD_TOKEN)
+        if now >= entry.waiting.expires_at:
+            raise Refused(Refusal.EXPIRED, "invitation")
+        return entry.waiting
+
+    def begin(self, invitation_id: str, body_digest: str) -> str | None:
+        """Start to check an answer; return the digest of the invitation it has to name.
+
+        None where this very body was accepted before: say so again. Raises Refused with REPLAYED
+        (another body was accepted, the token is used up) or RATE_LIMITED (another is being
+        checked, or too many were).
+        """
+        entry = self._entries[invitation_id]
+        if entry.settled_by is not None:
+            if entry.settled_by == body_digest:
+                return None
+            raise Refused(Refusal.REPLAYED, "token is used up")
+        if entry.checking is not None:
+            raise Refused(Refusal.RATE_LIMITED, "another answer is being checked")
+        if entry.attempts >= MAX_ATTEMPTS:
+            raise Refused(Refusal.RATE_LIMITED, f"{MAX_ATTEMPTS} answers were refused")
+        entry.attempts += 1
+        entry.checking = body_digest
+        return entry.digest or ""
+
+    def settle(self, invitation_id: str, body_digest: str) -> bool:
+        """Accept the answer that was checked; False if it expired meanwhile."""
+        entry = self._entries.get(invitation_id)
+        if entry is None or entry.checking != body_digest:
+            return False
+        entry.checking = None
+        entry.settled_by = body_digest
+        return True
+
+    def release(self, invitation_id: str) -> None:
+        """End the check of an answer that was refused; another may come."""
+        entry = self._entries.get(invitation_id)
+        if entry is not None:
+            entry.checking = None
+
+    def next_deadline(self) -> float | None:
+        """Return when the next unanswered invitation expires."""
+        deadlines = [
+            entry.waiting.expires_at for entry in self._entries.values() if not entry.settled_by
+        ]
+        return min(deadlines, default=None)
+
+    def _forget_old(self, now: float) -> None:
+        while self._entries:
+            invitation_id, entry = next(iter(self._entries.items()))
+            if entry.waiting.expires_at + _AFTERLIFE > now:
+                return
+            del self._entries[invitation_id]
