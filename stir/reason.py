@@ -309,7 +309,7 @@ class Reason(Enum):
         438,
         "RFC 8224 6.2 step 3",
         "The dest claim does not hold the called number.",
-        "The call was forwarded or the number was translated after signing, without a div PASSporT.",
+        "The call was forwarded or its number translated after signing, without a div PASSporT.",
         "Sign after number translation, or add a div PASSporT when retargeting.",
     )
     MEDIA_KEYS_MISMATCH = (

@@ -18,7 +18,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,15}")
 _CODE: Final = re.compile(r"[!-~]{1,32}")
 
 
-class MalformedTnAuthList(ValueError):  # noqa: N818
+class MalformedTnAuthList(ValueError):
     """The octets are not a TNAuthList; the message says what is wrong."""
 
 

@@ -15,7 +15,7 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
-class UrlRefused(ValueError):  # noqa: N818
+class UrlRefused(ValueError):
     """The URL is not fetched; the message says which rule it breaks, without quoting the URL."""
 
 
@@ -75,7 +75,7 @@ def _check_host(host: str) -> None:
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise UrlRefused("has a malformed host")
     if labels[-1].isdigit() or labels[-1].lower().startswith("0x"):
-        # `127.1`, `0x7f000001`, `2130706433`: resolvers read them as addresses, `ipaddress` does not
+        # resolvers read 127.1, 0x7f000001 and 2130706433 as addresses, ipaddress does not
         try:
             ipaddress.IPv4Address(host)
         except ValueError:

@@ -1,0 +1,120 @@
+"""The authentication service of RFC 8224 section 6.1: it signs outgoing requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from stir.certificate import ES256, load_certificates, load_private_key, match_key
+from stir.media_keys import Fingerprint, media_keys_claim
+from stir.passport import encode_part, signing_input
+from stir.strict_json import MalformedJson, canonical
+from stir.telephone_number import canonicalise
+
+Attestation = Literal["A", "B", "C"]
+
+
+class CannotSign(ValueError):
+    """The request cannot be signed as asked; the message says which value is impossible."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """The facts to sign: numbers as written, `iat` in epoch seconds, fingerprints of the SDP sent.
+
+    With `attest` and `origid` a SHAKEN PASSporT (RFC 8588), without both a plain one (RFC 8225).
+    """
+
+    orig_tn: str
+    dest_tns: tuple[str, ...]
+    iat: int
+    attest: Attestation | None = None
+    origid: str | None = None
+    dest_uris: tuple[str, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
+
+
+class AuthenticationService:
+    """Signs with one credential; key and certificate are read once and held against each other."""
+
+    def __init__(self, private_key_pem: bytes, certificate_pem: bytes, x5u: str) -> None:
+        """Load a P-256 key in PEM and its certificate chain, leaf first; `x5u` is its public URL.
+
+        Raises MalformedCredential or KeyMismatch, both the configuration's fault.
+        """
+        self._key = load_private_key(private_key_pem)
+        match_key(self._key, load_certificates(certificate_pem)[0])
+        self.x5u = x5u
+        # Both headers never change: serialising them once saves a tenth of a signature.
+        self._plain = encode_part(canonical({"alg": "ES256", "typ": "passport", "x5u": x5u}))
+        self._shaken = encode_part(
+            canonical({"alg": "ES256", "ppt": "shaken", "typ": "passport", "x5u": x5u})
+        )
+        self._params = f";info=<{x5u}>;alg=ES256"
+
+    def __repr__(self) -> str:
+        return f"AuthenticationService(x5u={self.x5u!r})"
+
+    def sign(self, request: SigningRequest) -> str:
+        """Return the Identity header field value in full form; raises CannotSign."""
+        shaken = request.attest is not None
+        if shaken != (request.origid is not None):
+            raise CannotSign("attest and origid go together (RFC 8588 section 4)")
+        header = self._shaken if shaken else self._plain
+        try:
+            payload = encode_part(canonical(claims_of(request)))
+        except MalformedJson as error:
+            raise CannotSign(str(error)) from None
+        token = self._signed(f"{header}.{payload}".encode("ascii"))
+        return f"{token}{self._params};ppt=shaken" if shaken else f"{token}{self._params}"
+
+    def sign_passport(
+        self, header_extra: Mapping[str, object], payload: Mapping[str, object]
+    ) -> str:
+        """Return a token with a payload of the caller's own, for extensions such as ``spin``.
+
+        `header_extra` (such as ``{"ppt": "spin"}``) is added to `alg`, `typ` and `x5u`, and may not
+        replace them. Raises MalformedPassport for values that JSON cannot carry.
+        """
+        header = {**header_extra, "alg": "ES256", "typ": "passport", "x5u": self.x5u}
+        return self._signed(signing_input(header, payload))
+
+    def _signed(self, octets: bytes) -> str:
+        r, s = decode_dss_signature(self._key.sign(octets, ES256))
+        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return f"{octets.decode('ascii')}.{encode_part(signature)}"
+
+
+def claims_of(request: SigningRequest) -> dict[str, object]:
+    """Build a request's payload (RFC 8225 section 5, RFC 8588 section 4); raises CannotSign."""
+    orig = canonicalise(request.orig_tn)
+    if orig is None:
+        raise CannotSign("the originating number is not a telephone number")
+    numbers = [_destination(written) for written in request.dest_tns]
+    if not numbers and not request.dest_uris:
+        raise CannotSign("there is no destination")
+    dest: dict[str, object] = {}
+    if numbers:
+        dest["tn"] = numbers
+    if request.dest_uris:
+        dest["uri"] = list(request.dest_uris)
+    claims: dict[str, object] = {"dest": dest, "iat": request.iat, "orig": {"tn": orig}}
+    if request.attest is not None:
+        claims["attest"] = request.attest
+        claims["origid"] = request.origid
+    if request.fingerprints:
+        try:
+            claims["mky"] = media_keys_claim(request.fingerprints)
+        except ValueError as error:
+            raise CannotSign(str(error)) from None
+    return claims
+
+
+def _destination(written: str) -> str:
+    number = canonicalise(written)
+    if number is None:
+        raise CannotSign("a destination is not a telephone number")
+    return number

@@ -1,0 +1,104 @@
+"""What a verification works on: the policy, the facts of the request, one Identity's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from stir.certificate import BareKey, Credential, CredentialUnavailable
+from stir.chain import Path
+from stir.identity import Identity
+from stir.media_keys import Fingerprint
+from stir.passport import Passport, TokenOctets
+from stir.reason import Reason
+from stir.replay import ReplayCache
+from stir.verdict import Check
+
+AnyCredential = Credential | BareKey | CredentialUnavailable
+Form = Literal["header", "token"]
+Step = Callable[["Inspection"], Check]
+
+SUPPORTED_TYPES: Final[frozenset[str | None]] = frozenset({None, "shaken"})
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationPolicy:
+    """What this service accepts; the limits protect it from hostile requests.
+
+    `freshness`: seconds between `iat` and now, either way. `max_header`: octets of one Identity.
+    `max_credentials`: different URLs fetched for one request. `accept_service_provider_codes`:
+    codes that give a right to any number; None accepts every code in a list that names nothing
+    but codes. `service_provider_numbers`: numbers known to belong to a code; a code that stands
+    there is held to them. `supported_types`: PASSporT types considered, None being the plain one.
+    `exhaustive` runs every check that can be run although an earlier one failed, to explain.
+    """
+
+    freshness: float = 60
+    max_identities: int = 8
+    max_header: int = 16_384
+    max_credentials: int = 3
+    accept_service_provider_codes: frozenset[str] | None = None
+    service_provider_numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    supported_types: frozenset[str | None] = SUPPORTED_TYPES
+    require_media_keys: bool = False
+    extra_ports: frozenset[int] = frozenset()
+    exhaustive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What the request itself says; None means not known, and the check is skipped.
+
+    `orig_candidates`: URIs or numbers of P-Asserted-Identity, then From. `dest_candidates`: of To,
+    then the Request-URI. `date`: the Date header in epoch seconds, for the compact form.
+    `fingerprints`: hash name and value of every a=fingerprint of the SDP, empty without any.
+    `call_id` lets a repeated request show its PASSporT again.
+    """
+
+    orig_candidates: tuple[str, ...] | None = None
+    dest_candidates: tuple[str, ...] | None = None
+    date: int | None = None
+    fingerprints: tuple[Fingerprint, ...] | None = None
+    method: str = "INVITE"
+    call_id: str | None = None
+
+
+@dataclass(slots=True)
+class Inspection:
+    """One Identity on its way through the steps; each step reads what earlier ones found."""
+
+    value: str
+    form: Form
+    facts: CallFacts
+    policy: VerificationPolicy
+    now: float
+    identity: Identity | None = None
+    octets: TokenOctets | None = None
+    passport: Passport | None = None
+    credential: AnyCredential | None = None
+    find_path: Callable[[Credential], Path] | None = None
+    path: Path | None = None
+    replay: ReplayCache | None = None
+    checks: list[Check] = field(default_factory=list)
+    stopped: bool = False
+    ignored: bool = False
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the credential, None where the token could not be read."""
+        if self.passport is None:
+            return None
+        return self.passport.x5u
+
+    def run(self, steps: tuple[tuple[str, Step], ...]) -> None:
+        """Run steps in order; after a failure the rest is skipped unless policy is exhaustive."""
+        for name, step in steps:
+            if self.stopped and not self.policy.exhaustive:
+                self.checks.append(Check(name, "skipped", got="an earlier check did not pass"))
+                continue
+            check = step(self)
+            self.checks.append(check)
+            if check.outcome in ("failed", "unavailable"):
+                self.stopped = True
+                self.ignored = self.ignored or check.reason is Reason.UNSUPPORTED_PPT
