@@ -302,11 +302,12 @@ class IceAgent:
 
     def _on_no_answer(self, check: Check, now: float) -> None:
         pair = check.pair
-        if check.consent or pair.state != "in-progress":
+        # A check that was overtaken by a triggered one says nothing of the pair.
+        if check.consent or pair.state != "in-progress" or self._checks.under_way(pair):
             return
         pair.state = "failed"
-        pair.nominated = False
         if self.controlling and self.state == "checking":
+            pair.nominated = False
             self._consider_nomination(now)
 
     # -- checking, nominating, selecting (RFC 8445 sections 6.1.4, 8) --

@@ -98,6 +98,10 @@ class Checks:
             if check.pair is pair and not check.consent:
                 check.sends = self._settings.max_sends
 
+    def under_way(self, pair: CandidatePair) -> bool:
+        """Whether a check of the pair, other than for consent, may still be answered."""
+        return any(check.pair is pair and not check.consent for check in self._by_id.values())
+
     def clear(self, *, keep_consent: bool) -> None:
         """Forget all checks, or all but those for consent."""
         self._by_id = {

@@ -63,7 +63,7 @@ def test_offerer_and_answerer_select_each_other(lite: bool) -> None:
 
 
 @pytest.mark.parametrize("lite", [True, False])
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(60))
 def test_loss_delay_and_reordering_only_delay_the_connection(seed: int, lite: bool) -> None:
     world = World(seed=seed, loss=0.2, delay=(0.005, 0.3))
     alice, bob = pair(world, answerer_lite=lite)
