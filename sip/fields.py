@@ -36,9 +36,8 @@ _NAME_ADDR = re.compile(
     rf"[ \t]*+(?:({QUOTED})|([{TCHAR} \t\x80-\U0010ffff]*+))[ \t]*+<([^<>]*+)>", re.DOTALL
 )
 _VIA = re.compile(
-    rf"[ \t]*+SIP[ \t]*+/[ \t]*+([{TCHAR}]++)[ \t]*+/[ \t]*+([{TCHAR}]++)[ \t]++"
-    r"(\[[0-9A-Fa-f:.]*+\]|[A-Za-z0-9._\-]++)(?:[ \t]*+:[ \t]*+([0-9]{1,5}))?+",
-    re.IGNORECASE,
+    rf"[ \t]*+[Ss][Ii][Pp][ \t]*+/[ \t]*+([{TCHAR}]++)[ \t]*+/[ \t]*+([{TCHAR}]++)[ \t]++"
+    r"(\[[0-9A-Fa-f:.]*+\]|[A-Za-z0-9._\-]++)(?:[ \t]*+:[ \t]*+([0-9]{1,5}))?+"
 )
 _CSEQ = re.compile(rf"[ \t]*+([0-9]++)[ \t]++([{TCHAR}]++)[ \t]*+")
 _DATE = re.compile(

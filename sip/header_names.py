@@ -133,7 +133,7 @@ _KNOWN: dict[str, tuple[str, str]] = {
     **{compact: (name, name.lower()) for compact, name in COMPACT_FORMS.items()},
 }
 # The same by the spellings seen on nearly every wire, so that parsing seldom has to fold case.
-_SPELLED: dict[str, tuple[str, str]] = {
+SPELLED: dict[str, tuple[str, str]] = {
     **_KNOWN,
     **{name: (name, name.lower()) for name in _LONG_NAMES},
     **{name.upper(): known for name, known in _KNOWN.items()},
@@ -151,7 +151,7 @@ class MalformedHeader(ValueError):
 
 def header_name(name: str) -> tuple[str, str]:
     """Return the name to write and the key to compare by; raises MalformedHeader."""
-    known = _SPELLED.get(name) or _KNOWN.get(name.lower())
+    known = SPELLED.get(name) or _KNOWN.get(name.lower())
     if known is not None:
         return known
     if not is_token(name):
@@ -161,7 +161,7 @@ def header_name(name: str) -> tuple[str, str]:
 
 def header_key(name: str) -> str:
     """Return the lower-case long form that names are compared by."""
-    known = _SPELLED.get(name)
+    known = SPELLED.get(name)
     if known is not None:
         return known[1]
     lowered = name.lower()

@@ -6,7 +6,7 @@ display name. Known names are held in their long form, so compact and long forms
 unknown names keep their spelling.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Self
 
 from sip.header_names import MalformedHeader, header_key, header_name
@@ -77,7 +77,7 @@ class Headers:
         """Return how many fields carry the name."""
         return self._keys.count(header_key(name))
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> tuple[str, ...]:
         """Return the comparison key of each field, in order, repeated names repeated."""
         return tuple(self._keys)
 
