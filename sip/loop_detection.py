@@ -1,0 +1,56 @@
+"""Loop detection by a keyed hash in the branch (RFC 3261 section 16.3 item 4, RFC 5393 section 4).
+
+Each branch this proxy makes ends in a token: a hash of all that decided where the request went.
+A request that comes back with a Via carrying the token it would get again is a loop; one that
+comes back changed (another Request-URI, fewer Routes) is a spiral, which is legal.
+
+The key is what says that a Via is ours: no peer can make such a token, and the members of a
+cluster, who share the key, recognise each other's.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from sip.message import Request
+
+_TOKEN_BYTES: Final = 8
+# Neither hex nor any other part of a generated branch holds it, and it is a token character.
+_MARK: Final = "."
+_HASHED: Final = ("Route", "Proxy-Require", "Proxy-Authorization")
+
+
+def branch_suffix(request: Request, loop_key: bytes) -> str:
+    """Return what the branch of every forwarded copy of a request has to end in.
+
+    The request is as received, with this proxy's own Route values taken off: the Request-URI and
+    the Routes decide where it goes, tags, Call-ID and CSeq tell it from other requests (RFC 5393
+    section 4.2.1). `loop_key` is 16 to 64 secret bytes. Raises `MalformedHeader` for a From, To,
+    Call-ID or CSeq that cannot be decoded.
+    """
+    hashed = blake2b(digest_size=_TOKEN_BYTES, key=loop_key)
+    headers = request.headers
+    parts = [
+        request.request_uri,
+        request.from_.tag or "",
+        request.to.tag or "",
+        request.call_id,
+        str(request.cseq),
+    ]
+    for name in _HASHED:
+        if name in headers:
+            parts += headers.all(name)
+        parts.append("")
+    # A line break ends each part, which no part can hold: none can pass for two.
+    hashed.update("\n".join(parts).encode("utf-8", "surrogateescape"))
+    return _MARK + hashed.hexdigest()
+
+
+def is_loop(request: Request, loop_key: bytes) -> bool:
+    """Tell whether a request has been forwarded by us before, just as it is now."""
+    vias = request.headers.all("Via")
+    if not any(_MARK in via for via in vias):
+        return False
+    suffix = branch_suffix(request, loop_key)
+    return any(suffix in via for via in vias)
