@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 import gateway
+from gateway.cli import sip
 
 app = typer.Typer(
     name="spingate",
@@ -12,6 +13,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reach another provider's users by telephone number, verified.",
 )
+
+app.add_typer(sip.app)
 
 
 @app.command()
