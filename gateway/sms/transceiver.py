@@ -1,0 +1,298 @@
+"""The SMSC as this gateway uses it: an SMPP 3.4 transceiver that stays bound.
+
+    stopped -> start() -> binding -> bound -> (link lost) -> binding ...   pauses double
+                                                             stop() -> stopped
+
+smpp34 frames, matches responses and asks enquire_link every 30 s (its own fixed interval; a link
+that does not answer is dropped after 30 s more). Bound or not, a message is sent within
+`submit_timeout` or fails with the culprit named: nothing queues behind an SMSC that is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import smpp34
+import structlog
+
+from discovery.spin.segments import TextPart
+from gateway.sms.message import (
+    DATA_CODING_DEFAULT,
+    IncomingSms,
+    OutgoingMessage,
+    address_type,
+    esm_class,
+    incoming_sms,
+)
+
+_log = structlog.get_logger("sms")
+# SMPP 3.4 5.1.3: the SMSC's queue is full, or we send faster than we may.
+_TRY_LATER: Final = frozenset({0x14, 0x58})
+_STOP_TIME: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SmppSettings:
+    """One SMSC; times in seconds.
+
+    window: messages submitted and not answered yet, over all senders; max_waiting: messages that
+    wait for the window; submit_timeout: for a whole message, waiting for a bind and for the
+    window and every part and repetition included; throttle_pause: before a part that was
+    throttled is submitted again, doubling; reconnect_*: pauses between binds.
+    """
+
+    host: str
+    port: int
+    system_id: str
+    password: str = field(repr=False)
+    system_type: str = ""
+    window: int = 10
+    max_waiting: int = 500
+    submit_timeout: float = 5.0
+    connect_timeout: float = 5.0
+    throttle_pause: float = 0.5
+    reconnect_pause: float = 2.0
+    reconnect_pause_max: float = 60.0
+    request_receipts: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"SMSC {self.host}:{self.port}"
+
+
+class SmsFailure(StrEnum):
+    """Why a message was not sent."""
+
+    NOT_BOUND = "not_bound"
+    TIMEOUT = "timeout"
+    THROTTLED = "throttled"
+    REJECTED = "rejected"
+    LINK_LOST = "link_lost"
+    BUSY = "busy"
+
+
+class SmsFailed(Exception):
+    """A message was not sent, or not all of its parts; `culprit` is the SMSC or ourselves."""
+
+    def __init__(self, culprit: str, failure: SmsFailure, detail: str) -> None:
+        super().__init__(f"{culprit}: {failure}: {detail}")
+        self.culprit = culprit
+        self.failure = failure
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class SmsCounters:
+    """What happened since the start; `sent` and `throttled` count parts."""
+
+    sent: int = 0
+    throttled: int = 0
+    failed: int = 0
+    received: int = 0
+    receipts: int = 0
+    binds: int = 0
+
+
+class SmsTransceiver:
+    """Sends messages and hands over those received.
+
+    on_message is called on the event loop with each ordinary message, on_receipt with each
+    delivery receipt; neither may block. What they raise is logged and costs that message only.
+    """
+
+    def __init__(
+        self,
+        settings: SmppSettings,
+        on_message: Callable[[IncomingSms], None],
+        *,
+        on_receipt: Callable[[IncomingSms], None] | None = None,
+        rand: random.Random | None = None,
+    ) -> None:
+        self._settings = settings
+        self._on_message = on_message
+        self._on_receipt = on_receipt
+        self._rand = rand or random.Random()  # noqa: S311 - spreads reconnects, keeps no secret
+        self._window = asyncio.Semaphore(settings.window)
+        self._waiting = 0
+        self._smsc: smpp34.Smsc | None = None
+        self._bound = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._last_fault = "not started"
+        self.counters = SmsCounters()
+
+    @property
+    def bound(self) -> bool:
+        return self._smsc is not None
+
+    def start(self) -> None:
+        """Begin to bind, and to bind again whenever the link is lost; returns at once."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._stay_bound(), name="smpp")
+
+    async def stop(self) -> None:
+        """Unbind and end; messages under way fail when their time is over, if not before."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        self._last_fault = "stopped"
+
+    async def wait_bound(self) -> None:
+        """Wait until the SMSC has accepted a bind."""
+        await self._bound.wait()
+
+    async def send(self, message: OutgoingMessage) -> None:
+        """Submit every part in order; returns when the SMSC has taken the last.
+
+        Raises SmsFailed within `submit_timeout`.
+        """
+        settings = self._settings
+        if self._waiting >= settings.max_waiting:
+            raise self._failed(SmsFailure.BUSY, f"{self._waiting} messages wait", "our own window")
+        self._waiting += 1
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(settings.submit_timeout):
+                await self._bound.wait()
+                progress.failure = SmsFailure.BUSY
+                for part in message.parts:
+                    async with self._window:
+                        progress.failure = SmsFailure.TIMEOUT
+                        await self._submit_until_taken(message, part, progress)
+        except TimeoutError:
+            detail = f"not within {settings.submit_timeout:g} s"
+            if progress.failure is SmsFailure.NOT_BOUND:
+                detail = f"{detail} ({self._last_fault})"
+            raise self._failed(progress.failure, detail) from None
+        finally:
+            self._waiting -= 1
+
+    async def _submit_until_taken(
+        self, message: OutgoingMessage, part: TextPart, progress: _Progress
+    ) -> None:
+        pause = self._settings.throttle_pause
+        while True:
+            status = await self._submit(message, part)
+            if status == 0:
+                self.counters.sent += 1
+                return
+            if status not in _TRY_LATER:
+                raise self._failed(SmsFailure.REJECTED, f"command_status 0x{status:08x}")
+            self.counters.throttled += 1
+            progress.failure = SmsFailure.THROTTLED
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _submit(self, message: OutgoingMessage, part: TextPart) -> int:
+        smsc = self._smsc
+        if smsc is None:
+            raise self._failed(SmsFailure.LINK_LOST, self._last_fault)
+        source_ton, source_npi = address_type(message.source)
+        dest_ton, dest_npi = address_type(message.destination)
+        try:
+            answer = await smsc.submit_sm(
+                message.destination,
+                part.octets,
+                source_addr=message.source,
+                source_addr_ton=source_ton,
+                source_addr_npi=source_npi,
+                dest_addr_ton=dest_ton,
+                dest_addr_npi=dest_npi,
+                esm_class=esm_class(part),
+                data_coding=DATA_CODING_DEFAULT,
+                registered_delivery=1 if self._settings.request_receipts else 0,
+            )
+        except smpp34.SmppError as error:
+            raise self._failed(SmsFailure.LINK_LOST, str(error)) from None
+        return answer.command_status
+
+    def _failed(self, failure: SmsFailure, detail: str, culprit: str | None = None) -> SmsFailed:
+        self.counters.failed += 1
+        return SmsFailed(culprit or self._settings.name, failure, detail)
+
+    async def _stay_bound(self) -> None:
+        settings = self._settings
+        pause = settings.reconnect_pause
+        while True:
+            try:
+                smsc = await self._bind()
+            except smpp34.SmppError as error:
+                self._last_fault = str(error)
+                _log.warning("smsc unreachable", culprit=settings.name, detail=str(error))
+            else:
+                pause = settings.reconnect_pause
+                await self._receive(smsc)
+                self._last_fault = "link lost"
+                _log.warning("smsc link lost", culprit=settings.name)
+            # Spread, so that a restarted SMSC is not met by all its clients in one instant.
+            await asyncio.sleep(pause * self._rand.uniform(0.75, 1.25))
+            pause = min(2 * pause, settings.reconnect_pause_max)
+
+    async def _bind(self) -> smpp34.Smsc:
+        settings = self._settings
+        client = smpp34.Client(
+            settings.host,
+            settings.port,
+            settings.system_id,
+            settings.password,
+            bind_type="TRX",
+            system_type=settings.system_type,
+            # Our own window is the one that counts; the library's is only made wide enough.
+            window_size=settings.window + 1,
+            connect_timeout_ms=int(settings.connect_timeout * 1000),
+        )
+        return await client.connect()
+
+    async def _receive(self, smsc: smpp34.Smsc) -> None:
+        """Take messages until the link ends."""
+        self._smsc = smsc
+        self._bound.set()
+        self.counters.binds += 1
+        _log.info("smsc bound", smsc=self._settings.name)
+        try:
+            while isinstance(event := await smsc.next(), smpp34.DeliverSmEvent):
+                self._take(event)
+        finally:
+            self._bound.clear()
+            self._smsc = None
+            with contextlib.suppress(smpp34.SmppError, TimeoutError):
+                async with asyncio.timeout(_STOP_TIME):
+                    await smsc.unbind()
+
+    def _take(self, event: smpp34.DeliverSmEvent) -> None:
+        sms = incoming_sms(
+            source=event.source_addr,
+            destination=event.destination_addr,
+            short_message=bytes(event.short_message),
+            esm_class=event.esm_class,
+            data_coding=event.data_coding,
+            parameters=[(tlv.tag, bytes(tlv.value)) for tlv in event.tlvs],
+        )
+        if sms.is_receipt:
+            self.counters.receipts += 1
+            taker = self._on_receipt
+        else:
+            self.counters.received += 1
+            taker = self._on_message
+        if taker is None:
+            return
+        try:
+            taker(sms)
+        except Exception:  # noqa: BLE001 - outermost loop: one message must not end the link
+            _log.exception("message not taken", message=str(sms))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a send is waiting for, which is what failed when its time is over."""
+
+    failure: SmsFailure = SmsFailure.NOT_BOUND
