@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from sip.fields import NameAddr
-from sip.grammar import NotGrammatical, decimal, split_list
+from sip.fields import NameAddr, parse_option_tags
+from sip.grammar import decimal, split_list
 from sip.headers import Headers, MalformedHeader
 from sip.loop_detection import branch_suffix, is_loop
 from sip.message import Request
@@ -177,10 +177,7 @@ def _refusal(status: int) -> Refusal:
 def _unsupported(headers: Headers, supported: frozenset[str]) -> list[str]:
     if "Proxy-Require" not in headers:
         return []
-    try:
-        tags = [tag for value in headers.all("Proxy-Require") for tag in split_list(value)]
-    except NotGrammatical as problem:
-        raise MalformedHeader("Proxy-Require", str(problem)) from None
+    tags = parse_option_tags("Proxy-Require", headers.all("Proxy-Require"))
     return [tag for tag in tags if tag.lower() not in supported]
 
 

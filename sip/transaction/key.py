@@ -15,7 +15,7 @@ class ServerKey(NamedTuple):
     """Names a server transaction: branch, sent-by and method of the request (17.2.3).
 
     The method of an ACK counts as INVITE. For a request of an RFC 2543 client, whose branch has
-    no magic cookie (or nothing behind it, RFC 4475 section 3.1.2.15), `branch` is made of the
+    no magic cookie (or nothing behind it, RFC 4475 section 3.2.1), `branch` is made of the
     fields that RFC matched on.
     """
 
