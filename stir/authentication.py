@@ -40,13 +40,15 @@ class SigningRequest:
 class AuthenticationService:
     """Signs with one credential; key and certificate are read once and held against each other."""
 
-    def __init__(self, private_key_pem: bytes, certificate_pem: bytes, x5u: str) -> None:
+    def __init__(self, private_key_pem: bytes, certificate_pem: bytes | None, x5u: str) -> None:
         """Load a P-256 key in PEM and its certificate chain, leaf first; `x5u` is its public URL.
 
-        Raises MalformedCredential or KeyMismatch, both the configuration's fault.
+        None as certificate leaves out the check that key and certificate belong together. Raises
+        MalformedCredential or KeyMismatch, both the configuration's fault.
         """
         self._key = load_private_key(private_key_pem)
-        match_key(self._key, load_certificates(certificate_pem)[0])
+        if certificate_pem is not None:
+            match_key(self._key, load_certificates(certificate_pem)[0])
         self.x5u = x5u
         # Both headers never change: serialising them once saves a tenth of a signature.
         self._plain = encode_part(canonical({"alg": "ES256", "typ": "passport", "x5u": x5u}))

@@ -1,0 +1,242 @@
+"""`spingate stir`: sign, verify and explain PASSporTs."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
+from gateway.cli.stir_input import (
+    Subject,
+    guess_subject,
+    read_anchors,
+    read_credential,
+    read_file,
+    read_subject,
+    read_time,
+    with_numbers,
+)
+from gateway.cli.stir_report import (
+    call_record,
+    finding_records,
+    show_checks,
+    show_findings,
+)
+from stir.authentication import AuthenticationService, CannotSign, SigningRequest
+from stir.certificate import KeyMismatch, MalformedCredential
+from stir.inspection import AnyCredential
+from stir.media_keys import Fingerprint
+from stir.passport import parse_passport
+from stir.reason import Reason
+from stir.verdict import CallVerdict, decide
+from stir.verification import VerificationPolicy, verify_token
+
+app = typer.Typer(no_args_is_help=True, help="Sign, verify and explain PASSporTs (RFC 8224).")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
+Orig = Annotated[str | None, typer.Option("--orig", metavar="TN", help="The calling number.")]
+Dest = Annotated[str | None, typer.Option("--dest", metavar="TN", help="The called number.")]
+Cert = Annotated[
+    Path | None, typer.Option("--cert", metavar="FILE", help="The signer's chain, leaf first.")
+]
+Key = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="A public key instead of a chain.")
+]
+Anchors = Annotated[
+    list[Path] | None,
+    typer.Option("--trust-anchor", metavar="FILE", help="A trusted root; may be repeated."),
+]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="Judge at this RFC 3339 time, not now.")
+]
+Freshness = Annotated[
+    float, typer.Option("--freshness", metavar="SECONDS", help="How far iat may be from now.")
+]
+Codes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-spc",
+        metavar="CODE",
+        help="Accept this provider code for any number; without it, every code in a list of codes.",
+    ),
+]
+Message = Annotated[
+    Path | None, typer.Option("--message", metavar="FILE", help="The SIP request, to compare with.")
+]
+
+
+@app.command()
+def verify(
+    identity: Annotated[
+        Path | None, typer.Option("--identity", metavar="FILE", help="An Identity header value.")
+    ] = None,
+    token: Annotated[str | None, typer.Option("--token", help="A bare PASSporT.")] = None,
+    message: Message = None,
+    orig: Orig = None,
+    dest: Dest = None,
+    cert: Cert = None,
+    key: Key = None,
+    trust_anchor: Anchors = None,
+    at: At = None,
+    freshness: Freshness = 60,
+    accept_spc: Codes = None,
+    json: Json = False,
+) -> None:
+    """Check a PASSporT step by step; what is not given is skipped, and says so."""
+    subject = read_subject(token, identity, message)
+    call = _verify(
+        subject, orig, dest, read_credential(cert, key), trust_anchor, at, freshness, accept_spc
+    )
+    if json:
+        emit_json(call_record(call))
+    else:
+        show_checks(call)
+    raise typer.Exit(0 if call.outcome == "valid" else EXIT_FAILED)
+
+
+@app.command()
+def explain(
+    subject: Annotated[
+        str,
+        typer.Argument(help="A PASSporT, an Identity value, a SIP message file, or - for stdin."),
+    ],
+    orig: Orig = None,
+    dest: Dest = None,
+    cert: Cert = None,
+    key: Key = None,
+    trust_anchor: Anchors = None,
+    at: At = None,
+    freshness: Freshness = 60,
+    accept_spc: Codes = None,
+    json: Json = False,
+) -> None:
+    """Say in plain words what is wrong with a PASSporT, the clause, and the likely fix."""
+    call = _verify(
+        guess_subject(subject),
+        orig,
+        dest,
+        read_credential(cert, key),
+        trust_anchor,
+        at,
+        freshness,
+        accept_spc,
+    )
+    if json:
+        emit_json({**call_record(call), "findings": finding_records(call)})
+    else:
+        show_checks(call)
+        show_findings(call)
+    raise typer.Exit(0 if call.outcome == "valid" else EXIT_FAILED)
+
+
+def _verify(
+    subject: Subject,
+    orig: str | None,
+    dest: str | None,
+    credential: AnyCredential | None,
+    anchors: list[Path] | None,
+    at: str | None,
+    freshness: float,
+    codes: list[str] | None,
+) -> CallVerdict:
+    if not 0 <= freshness < 1e12:
+        usage_error("--freshness: seconds, not negative")
+    policy = VerificationPolicy(
+        freshness=freshness,
+        accept_service_provider_codes=None if codes is None else frozenset(codes),
+        exhaustive=True,
+    )
+    if len(subject.values) > policy.max_identities or any(
+        len(value) > policy.max_header for value in subject.values
+    ):
+        return CallVerdict((), "invalid", Reason.TOO_MANY_IDENTITIES, None)
+    roots, now = read_anchors(anchors or ()), read_time(at)
+    facts = with_numbers(subject.facts, orig, dest)
+    return decide(
+        tuple(
+            verify_token(
+                value,
+                form=subject.form,
+                now=now,
+                facts=facts,
+                policy=policy,
+                credential=credential,
+                anchors=roots,
+            )
+            for value in subject.values
+        )
+    )
+
+
+@app.command()
+def sign(
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key, PEM.")],
+    x5u: Annotated[str, typer.Option("--x5u", metavar="URL", help="Where the chain is served.")],
+    orig: Annotated[str, typer.Option("--orig", metavar="TN", help="The calling number.")],
+    dest: Annotated[
+        list[str], typer.Option("--dest", metavar="TN", help="A called number or URI; repeatable.")
+    ],
+    cert: Annotated[
+        Path | None,
+        typer.Option("--cert", metavar="FILE", help="The chain, to check the key against."),
+    ] = None,
+    attest: Annotated[
+        Literal["A", "B", "C"] | None,
+        typer.Option("--attest", help="Make a shaken PASSporT; without it, a plain one."),
+    ] = None,
+    origid: Annotated[
+        str | None, typer.Option("--origid", metavar="UUID", help="Random where not given.")
+    ] = None,
+    iat: Annotated[
+        int | None,
+        typer.Option("--iat", metavar="SECONDS", help="Epoch seconds; now if not given."),
+    ] = None,
+    mky: Annotated[
+        list[str] | None,
+        typer.Option("--mky", metavar="'sha-256 AB:..'", help="An SDP fingerprint; repeatable."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Sign an Identity header value with a key file; the key itself is never shown."""
+    certificate = None if cert is None else read_file(cert)
+    try:
+        service = AuthenticationService(read_file(key), certificate, x5u)
+        value = service.sign(
+            SigningRequest(
+                orig_tn=orig,
+                dest_tns=tuple(text for text in dest if ":" not in text),
+                dest_uris=tuple(text for text in dest if ":" in text),
+                iat=int(time.time()) if iat is None else iat,
+                attest=attest,
+                origid=str(uuid.uuid4()) if attest is not None and origid is None else origid,
+                fingerprints=tuple(_fingerprint(text) for text in mky or ()),
+            )
+        )
+    except (MalformedCredential, KeyMismatch) as error:
+        usage_error(f"{key}: {error}")
+    except CannotSign as error:
+        usage_error(str(error))
+    if json:
+        token = value.partition(";")[0]
+        passport = parse_passport(token)
+        emit_json(
+            {
+                "identity": value,
+                "token": token,
+                "header": dict(passport.header),
+                "payload": dict(passport.payload),
+            }
+        )
+    else:
+        console.out(value, highlight=False)
+
+
+def _fingerprint(text: str) -> Fingerprint:
+    algorithm, space, value = text.strip().partition(" ")
+    if not space:
+        usage_error("--mky: a hash name and a fingerprint, as in an a=fingerprint line")
+    return algorithm, value.strip()
