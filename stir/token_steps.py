@@ -61,6 +61,8 @@ def _read_token(inspection: Inspection, token: str) -> Problem | None:
     try:
         if identity is not None and identity.is_compact:
             token = rebuild(identity, inspection.facts)
+        elif token.startswith(".."):
+            raise CannotRebuild("a compact PASSporT without its Identity header field")
         inspection.octets = split_token(token)
         inspection.passport = read_octets(inspection.octets)
     except CannotRebuild as error:
