@@ -1,5 +1,7 @@
 """Header field names: the registered ones in their long form, and the compact forms of some."""
 
+import re
+
 from sip.grammar import is_token
 
 _LONG_NAMES = (
@@ -140,6 +142,11 @@ SPELLED: dict[str, tuple[str, str]] = {
 }
 
 
+# "%" is a token character, but a name with an escape is written only to be another name to an
+# element that decodes it.
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
 class MalformedHeader(ValueError):
     """A header field that a peer sent cannot be decoded: its `name` and `why`."""
 
@@ -154,8 +161,10 @@ def header_name(name: str) -> tuple[str, str]:
     known = SPELLED.get(name) or _KNOWN.get(name.lower())
     if known is not None:
         return known
-    if not is_token(name):
-        raise MalformedHeader(repr(name[:40]), "header field name is not a token")
+    if not is_token(name) or _ESCAPE.search(name):
+        raise MalformedHeader(
+            repr(name[:40]), "header field name is not a token, or holds an escape"
+        )
     return name, name.lower()
 
 

@@ -6,8 +6,8 @@ from ipaddress import AddressValueError, IPv6Address
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # Underscores are in no RFC's hostname but in many operators' DNS, and ambiguous with nothing.
-_NAME = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.)*+"
-                   r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.?")  # fmt: skip
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+\.?")
 
 
 def parse_host(text: str) -> str | None:

@@ -24,7 +24,7 @@ _LOOKS_LIKE_REQUEST = re.compile(rf"([{TCHAR}]++)[ \t]")
 _LOOKS_LIKE_STATUS = re.compile(r"[Ss][Ii][Pp]/[0-9]")
 _SPEAKS_SIP = re.compile(r"[ \t][Ss][Ii][Pp]/[0-9]")
 _FOLD = re.compile(r"[ \t]*+\r\n[ \t]++")
-_MOST_DIGITS = 2**31
+_MOST_OCTETS = 2**31
 
 
 class MalformedMessage(ValueError):
@@ -187,7 +187,7 @@ def content_length(message: Request | Response) -> int | None:
         return None
     if headers.count("Content-Length") > 1:
         raise malformed(message, "Content-Length twice")
-    length = decimal(value, at_most=_MOST_DIGITS)
+    length = decimal(value, at_most=_MOST_OCTETS)
     if length is None:
         raise malformed(message, "Content-Length is not a number of octets")
     return length
