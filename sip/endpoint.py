@@ -158,13 +158,13 @@ class Endpoint:
 
         def write(result: Flow | SendFailed) -> None:
             if isinstance(result, SendFailed):
-                self.dropped(result.detail, self.transports.flow_to(hop))
+                self.dropped(f"unsent: {result.detail}", self.transports.flow_to(hop))
                 return
             sent = self._outgoing.with_via(request, result, branch_suffix)
             try:
                 self._write(result, sent)
             except SendFailed as failure:
-                self.dropped(failure.detail, result)
+                self.dropped(f"unsent: {failure.detail}", result)
 
         try:
             flow = self._outgoing.ready_flow(hop)
@@ -197,7 +197,7 @@ class Endpoint:
         elif verdict.outcome == "answer" and isinstance(message, Request):
             self._answer(message, verdict, flow)
         else:
-            self.dropped(verdict.reason, flow)
+            self.dropped(f"malformed: {verdict.reason}", flow)
 
     def malformed(self, error: MalformedMessage, flow: Flow) -> None:
         """Something that is no SIP message arrived: an answer where one is owed, else silence."""
@@ -205,17 +205,17 @@ class Endpoint:
         if verdict.outcome == "answer" and error.partial is not None:
             self._answer(_stamped(error.partial, flow), verdict, flow)
         else:
-            self.dropped(verdict.reason, flow)
+            self.dropped(f"malformed: {verdict.reason}", flow)
 
     def dropped(self, reason: str, flow: Flow) -> None:
         """Report what was dropped to the observer."""
         if self._observer is not None:
             self._observer.dropped(reason, flow)
 
-    def closed(self, flow: Flow) -> None:
+    def closed(self, flow: Flow, reason: str) -> None:
         """A connection is gone: requests on it that nobody answered yet have failed."""
         for key in self._outgoing.unanswered_on(flow):
-            self._fail(key, f"{flow.transport}: {flow.remote} closed the connection")
+            self._fail(key, reason)
 
     # For the sending half (Driver).
 
@@ -282,7 +282,7 @@ class Endpoint:
         self.guarded(lambda: self._outgoing.response_received(action.key, action.response))
 
     def _stray_response(self, action: StrayResponse) -> None:
-        self.dropped("response to no request of ours", action.flow)
+        self.dropped("unmatched: response to no request of ours", action.flow)
 
     def _timed_out(self, action: TimedOut) -> None:
         key = action.key
@@ -342,7 +342,7 @@ class Endpoint:
         return Hop(flow.transport, address, listener=flow.listener, tls_name=tls_name)
 
     def _log_undelivered(self, key: ServerKey, server: ServerTransaction, detail: str) -> None:
-        self.dropped(f"response not delivered: {detail}", server.flow)
+        self.dropped(f"undelivered: {detail}", server.flow)
         self.run(self._layer.transport_failed(key, self._loop.time()))
 
     def _answer(self, request: Request, verdict: Assessment, flow: Flow) -> None:
@@ -356,13 +356,13 @@ class Endpoint:
         low, high = self._settings.retry_after
         wait = str(random.randint(low, high))  # noqa: S311 - spreads clients, guards nothing
         self._reply(self._response(request, 503, None, (("Retry-After", wait),)), flow)
-        self.dropped("answered 503: overloaded", flow)
+        self.dropped("overloaded: answered 503", flow)
 
     def _reply(self, response: Response, flow: Flow) -> None:
         try:
             self._write(flow, response)
         except SendFailed as failure:
-            self.dropped(failure.detail, flow)
+            self.dropped(f"undelivered: {failure.detail}", flow)
 
     def _write(self, flow: Flow, message: Request | Response) -> None:
         self.transports.write(flow, message.to_bytes())

@@ -46,7 +46,13 @@ class Observer(Protocol):
         self, direction: Literal["in", "out"], flow: Flow, message: Request | Response
     ) -> None: ...
 
-    def dropped(self, reason: str, flow: Flow) -> None: ...
+    def dropped(self, reason: str, flow: Flow) -> None:
+        """Something was refused, cut or not delivered.
+
+        The words before the colon are from a closed list (malformed, answered 400, overloaded,
+        unmatched, undelivered, unsent, accept, slow, closing, tls, tcp, udp), fit for counting;
+        what follows says whose fault it was.
+        """
 
 
 class Responder(Protocol):

@@ -13,6 +13,7 @@ from sip.stream import Ping, StreamFramer
 from sip.transport.domain_identity import domain_identities, proves
 from sip.transport.receiver import Receiver, SendFailed
 from sip.transport.settings import ListenerSettings
+from sip.transport.tls import describe
 
 _flow_ids = count(1)
 _PONG = b"\r\n"
@@ -27,6 +28,7 @@ class StreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_cut",
         "_framer",
         "_made",
         "_message_since",
@@ -65,6 +67,7 @@ class StreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._made = False
         self._message_since: float | None = None
+        self._cut = ""
 
     @property
     def is_open(self) -> bool:
@@ -126,10 +129,13 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         was_made, self._made = self._made, False
-        if self.refusal is None and isinstance(exc, ssl.SSLError):
-            self._receiver.dropped(f"tls: broken by {self.flow.remote}", self.flow)
         if was_made:
-            self._receiver.closed(self.flow)
+            reason = f"{self.flow.transport}: {self.flow.remote} closed the connection"
+            if isinstance(exc, ssl.SSLError):
+                # A TLS 1.3 server refuses our certificate only after the handshake.
+                reason = describe(exc, self.flow.remote)
+                self._receiver.dropped(reason, self.flow)
+            self._receiver.closed(self.flow, self._cut or reason)
         self._on_closed(self)
 
     def write(self, data: bytes) -> bool:
@@ -139,7 +145,7 @@ class StreamConnection(asyncio.Protocol):
             return False
         transport.write(data)
         if transport.get_write_buffer_size() > self._settings.max_write_buffer:
-            self.abort(f"{self.flow.transport}: {self.flow.remote} does not read what we send")
+            self.abort(f"slow: {self.flow.remote} does not read what we send")
             return False
         self.active_at = asyncio.get_running_loop().time()
         return True
@@ -149,7 +155,7 @@ class StreamConnection(asyncio.Protocol):
         since = self._message_since
         if since is not None and now - since > self._settings.header_timeout:
             limit = self._settings.header_timeout
-            self.abort(f"{self.flow.remote} did not finish a message in {limit:g} s")
+            self.abort(f"slow: {self.flow.remote} did not finish a message in {limit:g} s")
         elif now - self.active_at > self._settings.idle_timeout:
             self.close()
 
@@ -161,5 +167,6 @@ class StreamConnection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """Close at once and report why."""
         if self._transport is not None and not self._transport.is_closing():
+            self._cut = reason
             self._receiver.dropped(reason, self.flow)
             self._transport.abort()

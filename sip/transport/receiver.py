@@ -17,10 +17,14 @@ class Receiver(Protocol):
         """Something arrived that is not a SIP message."""
 
     def dropped(self, reason: str, flow: Flow) -> None:
-        """A connection was refused or cut; `reason` says whose fault it was."""
+        """A connection was refused or cut, or something on it was not taken.
 
-    def closed(self, flow: Flow) -> None:
-        """A connection that had been made is gone."""
+        What stands before the colon in `reason` is from a closed list, fit for counting; what
+        follows says whose fault it was.
+        """
+
+    def closed(self, flow: Flow, reason: str) -> None:
+        """A connection that had been made is gone; `reason` says who ended it."""
 
 
 class SendFailed(Exception):
