@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _DIGITS: Final = re.compile(r"[0-9]{3,15}")
@@ -36,3 +37,35 @@ def masked(number: str) -> str:
     if not hidden:
         return "+" + "*" * len(digits)
     return f"+{digits[:_SHOWN_HEAD]}{'*' * hidden}{digits[-_SHOWN_TAIL:]}"
+
+
+class NumberRanges:
+    """A set of numbers given as E.164 numbers and ranges: `+12125550100-+12125550199`.
+
+    The ends of a range have the same length. Raises ValueError naming the text that is wrong.
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._ranges: list[tuple[str, str]] = []
+        for text in texts:
+            ends = [canonical_number(end) for end in text.split("-")]
+            first, last = ends[0], ends[-1]
+            if len(ends) > 2 or first is None or last is None:
+                raise ValueError(f"'{text}' is not a number or a range of numbers")
+            if len(first) != len(last) or first > last:
+                raise ValueError(f"range '{text}' must run upwards between numbers of one length")
+            self._ranges.append((first, last))
+
+    def __contains__(self, number: object) -> bool:
+        """Tell whether a canonical number is in the set; anything else is not."""
+        return isinstance(number, str) and any(
+            len(number) == len(first) and first <= number <= last for first, last in self._ranges
+        )
+
+    def overlaps(self, prefix: str) -> bool:
+        """Tell whether a number in the set begins with these digits."""
+        return any(
+            prefix.ljust(len(first), "0") <= last and prefix.ljust(len(last), "9") >= first
+            for first, last in self._ranges
+            if len(prefix) <= len(first)
+        )

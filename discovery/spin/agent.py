@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from discovery.model import Service
-from discovery.number import canonical_number, masked
+from discovery.number import NumberRanges, canonical_number, masked
 from discovery.service_uri import MalformedServiceUri, expand_template
 from discovery.spin.answer import Answer, AnswerStatus, AnswerUri
 from discovery.spin.callback_url import (
@@ -46,13 +46,12 @@ _PER_TARGET: Final = RateLimit(10, 60.0)
 class AgentPolicy:
     """For whom the agent answers and whom.
 
-    numbers, known_senders: numbers or prefixes, digits; a sender that matches none of
-    known_senders is unknown and is answered, declined, or, by default, left in silence, which
-    looks like a phone that is off. answer_lifetime is in seconds.
+    A sender that is none of `known_senders` is unknown and is answered, declined, or, by default,
+    left in silence, which looks like a phone that is off. answer_lifetime is in seconds.
     """
 
-    numbers: tuple[str, ...]
-    known_senders: tuple[str, ...] = ()
+    numbers: NumberRanges
+    known_senders: NumberRanges = field(default_factory=NumberRanges)
     unknown_senders: UnknownSenders = "silent"
     callback: CallbackPolicy = field(default_factory=CallbackPolicy)
     freshness: Freshness = field(default_factory=Freshness)
@@ -137,7 +136,7 @@ class Agent:
             return Ordinary()
         number = canonical_number(recipient)
         try:
-            if number is None or not number.startswith(self._policy.numbers):
+            if number is None or number not in self._policy.numbers:
                 raise Refused(Refusal.NOT_OURS, "recipient")
             if not self._senders.take(sender, now):
                 raise Refused(Refusal.RATE_LIMITED, "sender")
@@ -167,10 +166,7 @@ class Agent:
                 raise Refused(Refusal.OVERLOADED, "replay memory is full")
         except Refused as refused:
             return self._ignore(refused, invitation.orig, invitation.dest)
-        known = bool(self._policy.known_senders) and invitation.orig.startswith(
-            self._policy.known_senders
-        )
-        return Accepted(candidate, known)
+        return Accepted(candidate, invitation.orig in self._policy.known_senders)
 
     def answer(
         self, accepted: Accepted, handlers: Mapping[Service, Handler], now: float

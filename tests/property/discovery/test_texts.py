@@ -7,7 +7,7 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.number import masked
+from discovery.number import NumberRanges, masked
 from discovery.service_uri import MalformedServiceUri, parse_service_uri
 from discovery.spin import carriage, gsm7
 from discovery.spin.agent import Agent, AgentPolicy, Candidate, Ignored, Ordinary
@@ -68,7 +68,7 @@ def test_any_text_is_an_invitation_or_refused(token: str) -> None:
 def test_any_message_gets_one_of_three_decisions(
     token: str, marked: bool, sender: str, recipient: str
 ) -> None:
-    agent = Agent(AgentPolicy(numbers=("1",)), bytes)
+    agent = Agent(AgentPolicy(numbers=NumberRanges(["100-999"])), bytes)
     text = f"hello {carriage.MARK}{token}" if marked else token
     carriage.looks_torn(text)
     masked(sender)

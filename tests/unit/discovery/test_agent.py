@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from discovery.model import Service
+from discovery.number import NumberRanges
 from discovery.spin.agent import (
     Accepted,
     Agent,
@@ -29,7 +30,8 @@ GENUINE = VerifiedPassport(("spin.alpha.example",))
 HANDLER = Handler(
     "h1", "app", "1212555", (Service.VOICE,), "sip:{number}@beta.example", "beta.example", 1.0
 )
-POLICY = AgentPolicy(numbers=("1212555",), unknown_senders="answer")
+OURS = NumberRanges(["+12125550100-+12125550199"])
+POLICY = AgentPolicy(numbers=OURS, unknown_senders="answer")
 
 
 def agent(policy: AgentPolicy = POLICY) -> Agent:
@@ -163,12 +165,12 @@ def test_a_fetch_that_took_too_long_leaves_the_invitation_stale() -> None:
 
 
 def test_unknown_senders_are_left_in_silence_unless_policy_says_otherwise() -> None:
-    silent = agent(AgentPolicy(numbers=("1212555",)))
+    silent = agent(AgentPolicy(numbers=OURS))
     decision = silent.answer(accepted(silent), {Service.VOICE: HANDLER}, NOW)
     assert isinstance(decision, Ignored)
     assert decision.reason is Refusal.SENDER_UNKNOWN
 
-    declining = agent(AgentPolicy(numbers=("1212555",), unknown_senders="declined"))
+    declining = agent(AgentPolicy(numbers=OURS, unknown_senders="declined"))
     plan = declining.answer(accepted(declining), {Service.VOICE: HANDLER}, NOW)
     assert isinstance(plan, AnswerPlan)
     assert plan.answer.status is AnswerStatus.DECLINED
@@ -177,7 +179,7 @@ def test_unknown_senders_are_left_in_silence_unless_policy_says_otherwise() -> N
 
 
 def test_a_known_sender_is_answered_by_a_silent_agent() -> None:
-    beta = agent(AgentPolicy(numbers=("1212555",), known_senders=("1415555",)))
+    beta = agent(AgentPolicy(numbers=OURS, known_senders=NumberRanges([ALICE])))
     assert isinstance(beta.answer(accepted(beta), {Service.VOICE: HANDLER}, NOW), AnswerPlan)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from discovery.cache import CacheKey, MappingCache
 from discovery.model import Assurance, FoundUri, Outcome, Resolution, Service, SourceOutcome
-from discovery.number import canonical_number, is_number, masked
+from discovery.number import NumberRanges, canonical_number, is_number, masked
 from discovery.service_uri import (
     MalformedServiceUri,
     check_template,
@@ -24,6 +24,30 @@ def test_what_is_not_a_number_is_refused(text: str) -> None:
 def test_a_number_is_digits_with_or_without_a_plus() -> None:
     assert canonical_number("+12125550123") == canonical_number("12125550123") == "12125550123"
     assert not is_number(12125550123)
+
+
+def test_ranges_hold_numbers_of_their_own_length_only() -> None:
+    ranges = NumberRanges(["+12125550100-+12125550199", "33612345678"])
+    assert "12125550123" in ranges
+    assert "33612345678" in ranges
+    assert "12125550200" not in ranges
+    assert "121255501" not in ranges
+    assert 12125550123 not in ranges
+    assert "12125550123" not in NumberRanges()
+
+
+def test_a_prefix_overlaps_ranges_it_could_begin() -> None:
+    ranges = NumberRanges(["+12125550100-+12125550199"])
+    for prefix in ("1", "1212555", "12125550123"):
+        assert ranges.overlaps(prefix)
+    for prefix in ("2", "12125550200", "121255501234"):
+        assert not ranges.overlaps(prefix)
+
+
+@pytest.mark.parametrize("text", ["", "+1", "1212-", "200-100", "100-1000", "1-2-3", "a-b"])
+def test_a_range_out_of_shape_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"number|range"):
+        NumberRanges([text])
 
 
 def test_a_masked_number_cannot_be_called() -> None:
