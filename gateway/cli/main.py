@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import gateway
-from gateway.cli import cert, sip, stir
+from gateway.cli import cert, sdp, sip, stir
 
 app = typer.Typer(
     name="spingate",
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 
 app.add_typer(sip.app)
+app.add_typer(sdp.app)
 app.add_typer(stir.app, name="stir")
 app.add_typer(cert.app, name="cert")
 
