@@ -220,9 +220,10 @@ def _parse_via(value: str, at: int) -> tuple[Via, int]:
     except NotGrammatical as problem:
         raise MalformedHeader("Via", str(problem)) from None
     via = Via(transport, SentBy(host, port), params)
-    received = via.received
-    if received is not None and parse_host(received) is None and parse_ipv6(received) is None:
-        raise MalformedHeader("Via", "malformed received parameter")
+    if "received" in params:
+        received = via.received or ""
+        if parse_host(received) is None and parse_ipv6(received) is None:
+            raise MalformedHeader("Via", "malformed received parameter")
     return via, end
 
 

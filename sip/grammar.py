@@ -6,6 +6,9 @@ make one backtrack over what it has already eaten.
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TypeVar, overload
+
+T = TypeVar("T")
 
 TCHAR = r"A-Za-z0-9\-.!%*_+`'~"
 _TOKEN = re.compile(rf"[{TCHAR}]+")
@@ -122,6 +125,14 @@ class Parameters(Mapping[str, str | None]):
     def __getitem__(self, name: str) -> str | None:
         return self._items[name.lower()]
 
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | T | None) -> str | T | None: ...
+    def get(self, name: str, /, default: str | T | None = None) -> str | T | None:
+        """Return the raw value, or the default; Mapping's own is slow for an absent name."""
+        return self._items.get(name.lower(), default)
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._items
 
@@ -160,7 +171,7 @@ class Parameters(Mapping[str, str | None]):
         return Parameters({n: v for n, v in self._items.items() if n != name.lower()})
 
     @classmethod
-    def _of(cls, items: dict[str, str | None]) -> "Parameters":
+    def owning(cls, items: dict[str, str | None]) -> "Parameters":
         """Take ownership of a dict whose names are lower case already."""
         made = cls.__new__(cls)
         made._items = items
@@ -189,4 +200,4 @@ def parse_parameters(text: str, at: int = 0) -> tuple[Parameters, int]:
         found = _PARAMETER.match(text, at)
     while at < end and text[at] in " \t":
         at += 1
-    return Parameters._of(items) if items else NO_PARAMETERS, at
+    return Parameters.owning(items) if items else NO_PARAMETERS, at

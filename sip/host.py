@@ -1,13 +1,16 @@
 """Hosts as RFC 3261 section 25 writes them: names, IPv4 and bracketed IPv6 addresses."""
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
-_DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 # Underscores are in no RFC's hostname but in many operators' DNS, and ambiguous with nothing.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+\.?")
+_LONGEST = 255
 
 
 def parse_host(text: str) -> str | None:
@@ -15,12 +18,16 @@ def parse_host(text: str) -> str | None:
 
     A last label of digits only makes it a mistyped address, not a name (RFC 3261: toplabel).
     """
+    return None if len(text) > _LONGEST else _parse_host(text)
+
+
+# The hosts of a gateway's peers are in nearly every message. At most 4,096 of 255 characters.
+@lru_cache(maxsize=4096)
+def _parse_host(text: str) -> str | None:
     if text.startswith("["):
         return parse_ipv6(text[1:-1]) if text.endswith("]") else None
-    if not text or len(text) > 255:
-        return None
-    if _DOTTED.fullmatch(text):
-        return text if _is_ipv4(text) else None
+    if _IPV4.fullmatch(text) is not None:
+        return text
     if _NAME.fullmatch(text) is None:
         return None
     return None if text.rstrip(".").rpartition(".")[2].isdigit() else text
@@ -53,8 +60,3 @@ def canonical_host(host: str) -> str:
     if ":" in host:
         return IPv6Address(host).compressed
     return host.lower().removesuffix(".")
-
-
-def _is_ipv4(text: str) -> bool:
-    parts = text.split(".")
-    return len(parts) == 4 and all(len(part) <= 3 and int(part) <= 255 for part in parts)

@@ -22,6 +22,7 @@ from sip.fields import (
 )
 from sip.headers import ENCODING, ERRORS, Headers, MalformedHeader
 from sip.reason_phrases import REASON_PHRASES
+from sip.uri import Uri, parse_uri
 
 M = TypeVar("M", bound="_Message")
 T = TypeVar("T")
@@ -152,6 +153,11 @@ class Request(_Message):
     request_uri: str
     headers: Headers
     body: bytes = b""
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI taken apart; raises MalformedUri."""
+        return parse_uri(self.request_uri)
 
     def to_bytes(self) -> bytes:
         """Serialise with CRLF line ends and the body's true Content-Length."""

@@ -23,7 +23,7 @@ _STATUS_LINE = re.compile(
 _LOOKS_LIKE_REQUEST = re.compile(rf"([{TCHAR}]++)[ \t]")
 _LOOKS_LIKE_STATUS = re.compile(r"[Ss][Ii][Pp]/[0-9]")
 _SPEAKS_SIP = re.compile(r"[ \t][Ss][Ii][Pp]/[0-9]")
-_FOLD = re.compile(r"[ \t]*+\r\n[ \t]++")
+_FOLD = re.compile(r"\r\n[ \t]++")
 _MOST_OCTETS = 2**31
 
 
@@ -96,37 +96,40 @@ def parse_head(head: bytes, limits: MessageLimits) -> tuple[Request | Response, 
     Raises MalformedMessage.
     """
     text = head.decode(ENCODING, ERRORS)
-    lines = split_lines(text)
-    if lines is None:
-        raise malformed_head(head, "line end that is not CRLF", limits)
-    if len(lines) - 1 > limits.header_fields:
-        raise malformed_head(head, f"more than {limits.header_fields} header fields", limits)
-    headers = parse_fields(lines)
+    lines = text.split("\r\n")
+    headers = _parse_fields(lines, limits)
+    if headers == _FOLDED:
+        lines = _FOLD.sub(" ", text).split("\r\n")
+        headers = _parse_fields(lines, limits)
     if isinstance(headers, str):
         raise malformed_head(head, headers, limits)
     message = parse_start_line(lines[0], headers)
     return message, content_length(message)
 
 
-def split_lines(text: str) -> list[str] | None:
-    """Unfold and split at CRLF; None when a CR or LF stands alone (RFC 3261 section 7)."""
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    lines = text.split("\r\n")
-    ends = len(lines) - 1
-    return lines if text.count("\n") == ends and text.count("\r") == ends else None
+_FOLDED = "folded header line"
 
 
-def parse_fields(lines: list[str]) -> Headers | str:
-    """Parse the lines after the first, or say what is wrong with one."""
+def _parse_fields(lines: list[str], limits: MessageLimits) -> Headers | str:
+    """Parse the lines after the first, or say what is wrong, `_FOLDED` if they are to be unfolded.
+
+    Folds are noticed, not looked for: few messages have one.
+    """
+    if len(lines) - 1 > limits.header_fields:
+        folded = any(line.startswith((" ", "\t")) for line in lines[1:])
+        return _FOLDED if folded else f"more than {limits.header_fields} header fields"
+    together = "".join(lines)
+    if "\n" in together or "\r" in together:  # RFC 3261 section 7: CRLF ends a line, nothing else
+        return "line end that is not CRLF"
     names: list[str] = []
     keys: list[str] = []
     values: list[str] = []
-    spelled = SPELLED
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        known = spelled.get(name)
-        if known is None:
+        known = SPELLED.get(name)
+        if known is None or not colon:
+            if line[:1] in (" ", "\t"):
+                return _FOLDED
             if not colon:
                 return "header line without a colon"
             try:
@@ -134,8 +137,6 @@ def parse_fields(lines: list[str]) -> Headers | str:
                 known = header_name(name.rstrip(" \t"))
             except MalformedHeader as problem:
                 return problem.why
-        elif not colon:
-            return "header line without a colon"
         names.append(known[0])
         keys.append(known[1])
         values.append(value.strip(" \t"))

@@ -40,7 +40,7 @@ class StreamFramer:
     @property
     def is_idle(self) -> bool:
         """Whether no part of a message is waiting for its rest."""
-        return self._awaiting is None and not self._buffer.strip(b"\r\n")
+        return self._awaiting is None and _HEAD_END.startswith(self._buffer)
 
     def feed(self, data: bytes) -> list[Framed]:
         """Take received octets; return what they complete, in order.

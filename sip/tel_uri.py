@@ -7,9 +7,10 @@ from sip.grammar import NO_PARAMETERS, NotGrammatical, Parameters, normalise_esc
 from sip.host import canonical_host, parse_host
 
 _SEPARATORS = str.maketrans("", "", "-.()")
-_GLOBAL = re.compile(r"\+[0-9.()\-]*[0-9][0-9.()\-]*")
-_LOCAL = re.compile(r"[0-9A-Fa-f*#.()\-]*[0-9A-Fa-f*#][0-9A-Fa-f*#.()\-]*")
-_EXTENSION = re.compile(r"[0-9.()\-]+")
+_GLOBAL = re.compile(r"\+[.()\-]*+[0-9][0-9.()\-]*+")
+_LOCAL = re.compile(r"[.()\-]*+[0-9A-Fa-f*#][0-9A-Fa-f*#.()\-]*+")
+# The grammar would let an extension be separators only; that names nothing.
+_EXTENSION = re.compile(r"[.()\-]*+[0-9][0-9.()\-]*+")
 _PARAMETER = re.compile(
     r";([A-Za-z0-9\-]++)(?:=((?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})++))?+"
 )

@@ -16,7 +16,7 @@ from sip.message import Request, Response
 from sip.parser import MalformedMessage, parse_datagram
 from sip.reason_phrases import REASON_PHRASES
 from sip.stream import Ping, StreamFramer
-from sip.uri import AbsoluteUri, MalformedUri, SipUri, parse_uri
+from sip.uri import AbsoluteUri, MalformedUri, SipUri
 
 Outcome = Literal["forward", "answer", "drop"]
 Kind = Literal["request", "response"]
@@ -37,6 +37,7 @@ SINGLE = (
 )
 REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
 _SINGLE_KEYS = frozenset(name.lower() for name in SINGLE)
+_REQUIRED_KEYS = frozenset(name.lower() for name in REQUIRED)
 _MAGIC_COOKIE = "z9hg4bk"
 
 
@@ -185,20 +186,21 @@ def _check_common(message: Request | Response, limits: MessageLimits) -> None:
 
 def _check_presence(message: Request | Response) -> None:
     keys = message.headers.keys()
-    if len(set(keys)) != len(keys):
+    names = set(keys)
+    if len(names) != len(keys):
         seen: set[str] = set()
         for key in keys:
             if key in seen and key in _SINGLE_KEYS:
                 raise MalformedHeader(key, "more than one")
             seen.add(key)
-    for name in REQUIRED:
-        if name not in message.headers:
-            raise MalformedHeader(name, "absent")
+    if not names >= _REQUIRED_KEYS:
+        absent = next(name for name in REQUIRED if name.lower() not in names)
+        raise MalformedHeader(absent, "absent")
 
 
 def _check_request_uri(request: Request) -> Assessment | None:
     try:
-        uri = parse_uri(request.request_uri)
+        uri = request.uri
     except MalformedUri as problem:
         return _answer(400, f"Request-URI: {problem}")
     if isinstance(uri, AbsoluteUri):
