@@ -16,8 +16,8 @@ from typing import Final
 from sip.message import Request
 
 _TOKEN_BYTES: Final = 8
-# Neither hex nor any other part of a generated branch holds it, and it is a token character.
-_MARK: Final = "."
+# A token character that hardly any branch or host holds: most requests need not be hashed.
+_MARK: Final = "~"
 _HASHED: Final = ("Route", "Proxy-Require", "Proxy-Authorization")
 
 

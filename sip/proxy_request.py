@@ -105,10 +105,9 @@ def take_route(request: Request, *, is_ours: IsOurs) -> tuple[Request, tuple[Nam
     routes = list(request.routes)
     values = _route_values(request.headers)
     ours: list[NameAddr] = []
-    uri = _sip_uri(request.request_uri)
-    # Our Record-Route values have no user and always lr; no other Request-URI looks like that.
-    if routes and uri is not None and "lr" in uri.params and uri.user is None and is_ours(uri):
-        ours.append(NameAddr(None, uri))
+    recorded = _recorded_uri(request.request_uri)
+    if routes and recorded is not None and is_ours(recorded):
+        ours.append(NameAddr(None, recorded))
         request = request.with_uri(routes.pop().uri)
         values.pop()
     taken = 0
@@ -140,7 +139,10 @@ def prepare_forward(
     `target_uri` is no URI, and `MalformedHeader` as `check_request` would.
     """
     suffix = branch_suffix(request, loop_key)
-    uri = request.request_uri if target_uri is None else _request_uri(target_uri)
+    if target_uri is None:
+        uri, next_hop = request.request_uri, None
+    else:
+        uri, next_hop = _request_uri(target_uri)
     left = request.max_forwards
     left = DEFAULT_MAX_FORWARDS if left is None else max(left - 1, 0)
     headers = request.headers.replace("Max-Forwards", str(left))
@@ -148,10 +150,9 @@ def prepare_forward(
         headers = _with_breadth(headers, max_breadth)
     for value in reversed(record_routes):
         headers = headers.prepend("Record-Route", value)
-    next_hop = None
     if "Route" in headers:
         uri, headers, next_hop = _follow_route(uri, headers, request.routes)
-    if next_hop is None:
+    elif target_uri is None:
         next_hop = _sip_uri(uri)
     return PreparedRequest(Request(request.method, uri, headers, request.body), suffix, next_hop)
 
@@ -189,6 +190,17 @@ def _sip_uri(text: str) -> SipUri | None:
     return uri if isinstance(uri, SipUri) else None
 
 
+def _recorded_uri(request_uri: str) -> SipUri | None:
+    """Return a Request-URI that may be one of our Record-Route values.
+
+    Those have lr and no user; no other Request-URI looks like that.
+    """
+    if "lr" not in request_uri:
+        return None
+    uri = _sip_uri(request_uri)
+    return uri if uri is not None and "lr" in uri.params and uri.user is None else None
+
+
 def _without_maddr(request: Request, is_ours: IsOurs) -> Request:
     """Strip maddr, and port and transport with it, where it leads to us (16.4)."""
     uri = _sip_uri(request.request_uri)
@@ -211,12 +223,18 @@ def _with_routes(headers: Headers, values: Sequence[str]) -> Headers:
     return headers.replace("Route", ", ".join(values)) if values else headers.without("Route")
 
 
-def _request_uri(target: str) -> str:
-    """Remove what a Request-URI must not have: headers and method (16.6 step 2, 19.1.1)."""
+def _request_uri(target: str) -> tuple[str, SipUri | None]:
+    """Return a target as text and URI without what a Request-URI must not have (16.6 step 2).
+
+    That is headers and the method parameter (19.1.1).
+    """
     uri = parse_uri(target)
-    if not isinstance(uri, SipUri) or not (uri.headers or "method" in uri.params):
-        return target
-    return str(replace(uri, headers=(), params=uri.params.dropping("method")))
+    if not isinstance(uri, SipUri):
+        return target, None
+    if uri.headers or "method" in uri.params:
+        uri = replace(uri, headers=(), params=uri.params.dropping("method"))
+        return str(uri), uri
+    return target, uri
 
 
 def _with_breadth(headers: Headers, breadth: int | None) -> Headers:
