@@ -18,39 +18,36 @@ from sip.message import Request
 _TOKEN_BYTES: Final = 8
 # A token character that hardly any branch or host holds: most requests need not be hashed.
 _MARK: Final = "~"
-_HASHED: Final = ("Route", "Proxy-Require", "Proxy-Authorization")
+_HASHED: Final = ("Call-ID", "CSeq", "Route", "Proxy-Require", "Proxy-Authorization")
 
 
 def branch_suffix(request: Request, loop_key: bytes) -> str:
     """Return what the branch of every forwarded copy of a request has to end in.
 
     The request is as received, with this proxy's own Route values taken off: the Request-URI and
-    the Routes decide where it goes, tags, Call-ID and CSeq tell it from other requests (RFC 5393
-    section 4.2.1). `loop_key` is 16 to 64 secret bytes. Raises `MalformedHeader` for a From, To,
-    Call-ID or CSeq that cannot be decoded.
+    the Routes decide where it goes, Call-ID and CSeq tell it from the other requests of a call
+    (RFC 5393 section 4.2.1). They are hashed as written, so a copy made from other headers of
+    the same request has the same token. `loop_key` is 16 to 64 secret bytes.
     """
-    hashed = blake2b(digest_size=_TOKEN_BYTES, key=loop_key)
+    parts = [request.request_uri]
     headers = request.headers
-    parts = [
-        request.request_uri,
-        request.from_.tag or "",
-        request.to.tag or "",
-        request.call_id,
-        str(request.cseq),
-    ]
     for name in _HASHED:
-        if name in headers:
-            parts += headers.all(name)
+        parts += headers.all(name)
         parts.append("")
     # A line break ends each part, which no part can hold: none can pass for two.
-    hashed.update("\n".join(parts).encode("utf-8", "surrogateescape"))
-    return _MARK + hashed.hexdigest()
+    text = "\n".join(parts).encode("utf-8", "surrogateescape")
+    return _MARK + blake2b(text, digest_size=_TOKEN_BYTES, key=loop_key).hexdigest()
+
+
+def may_be_loop(request: Request) -> bool:
+    """Tell whether `is_loop` is worth asking: no Via of a request seen first holds a token."""
+    return any(_MARK in via for via in request.headers.all("Via"))
 
 
 def is_loop(request: Request, loop_key: bytes) -> bool:
-    """Tell whether a request has been forwarded by us before, just as it is now."""
-    vias = request.headers.all("Via")
-    if not any(_MARK in via for via in vias):
-        return False
+    """Tell whether a request has been forwarded by us before, just as it is now.
+
+    Like `branch_suffix`, it is given the request without our own Route values.
+    """
     suffix = branch_suffix(request, loop_key)
-    return any(suffix in via for via in vias)
+    return any(suffix in via for via in request.headers.all("Via"))

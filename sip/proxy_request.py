@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from sip.fields import NameAddr, parse_option_tags
 from sip.grammar import decimal, split_list
 from sip.headers import Headers, MalformedHeader
-from sip.loop_detection import branch_suffix, is_loop
+from sip.loop_detection import branch_suffix, is_loop, may_be_loop
 from sip.message import Request
 from sip.reason_phrases import REASON_PHRASES
 from sip.uri import MalformedUri, SipUri, parse_uri
@@ -64,8 +64,8 @@ def check_request(
             return _refusal(483)
         if max_breadth(request) == 0:
             return _refusal(440)
-        routed, _ = take_route(request, is_ours=is_ours)
-        if is_loop(routed, loop_key):
+        _ = request.routes
+        if may_be_loop(request) and is_loop(take_route(request, is_ours=is_ours)[0], loop_key):
             return _refusal(482)
         unsupported = _unsupported(request.headers, supported)
     except MalformedHeader as malformed:
@@ -136,7 +136,7 @@ def prepare_forward(
     `record_routes` are complete values, the topmost first, for example two where the transport
     changes (RFC 5658). `max_breadth` is this branch's share of the breadth. The Via is left to
     the transport, which alone knows where the copy leaves from. Raises `MalformedUri` where
-    `target_uri` is no URI, and `MalformedHeader` as `check_request` would.
+    `target_uri` is no URI, and `MalformedHeader` where a Route or Max-Forwards cannot be decoded.
     """
     suffix = branch_suffix(request, loop_key)
     if target_uri is None:

@@ -89,11 +89,13 @@ class ResponseContext:
 
     __slots__ = (
         "_branches",
+        "_breadth",
         "_cancelled",
         "_completed",
         "_final_sent",
         "_finals",
         "_groups",
+        "_ids",
         "_is_invite",
         "_request",
         "_timers",
@@ -102,11 +104,13 @@ class ResponseContext:
     def __init__(self, request: Request, timers: Timers) -> None:
         """Begin with the request as it was received: responses go back by its Vias.
 
-        It has passed `check_request`.
+        Raises `MalformedHeader` for a Max-Breadth that `check_request` would have refused.
         """
         self._request = request
         self._timers = timers
         self._is_invite = request.method == "INVITE"
+        self._breadth = max_breadth(request)
+        self._ids: set[str] = set()
         self._branches: dict[str, _Branch] = {}
         self._groups: deque[list[Target]] = deque()
         self._finals: list[Response] = []
@@ -133,14 +137,13 @@ class ResponseContext:
         actions: list[ContextAction] = []
         if self._final_sent or self._completed:
             return actions
-        ids = [*self._branches, *(t.id for group in self._groups for t in group)]
-        ids += [target.id for target in targets]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two targets with one id")
+        for target in targets:
+            if target.id in self._ids:
+                raise ValueError("two targets with one id")
+            self._ids.add(target.id)
         ordered = sorted(targets, key=_descending_q)
         groups = [list(group) for _, group in groupby(ordered, key=_descending_q)]
-        breadth = max_breadth(self._request)
-        if any(len(group) > breadth for group in groups):
+        if any(len(group) > self._breadth for group in groups):
             self._finals.append(self._answer(440))
         else:
             self._groups.extend(groups)
@@ -265,7 +268,7 @@ class ResponseContext:
         actions.append(Completed())
 
     def _fork(self, group: list[Target], now: float, actions: list[ContextAction]) -> None:
-        share, more = divmod(max_breadth(self._request), len(group))
+        share, more = divmod(self._breadth, len(group))
         deadline = now + self._timers.timer_c if self._is_invite else inf
         for place, target in enumerate(group):
             self._branches[target.id] = _Branch(deadline)

@@ -139,7 +139,8 @@ class Transaction:
     @property
     def deadline(self) -> float:
         """When `fire_due` has to be called next; `inf` where no timer runs."""
-        return min(self.retransmit_at, self.expire_at)
+        repeats, ends = self.retransmit_at, self.expire_at
+        return min(ends, repeats)
 
     def handle(self, event: Event, step: Step) -> None:
         """Run the row of the table for an event."""

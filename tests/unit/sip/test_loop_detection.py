@@ -1,4 +1,4 @@
-from sip.loop_detection import branch_suffix, is_loop
+from sip.loop_detection import branch_suffix, is_loop, may_be_loop
 from sip.message import Request
 from tests.support.sip_messages import request, with_via
 
@@ -16,6 +16,11 @@ def test_a_request_that_comes_back_as_it_left_is_a_loop() -> None:
 def test_a_request_seen_first_is_no_loop() -> None:
     assert not is_loop(request(), KEY)
     assert not is_loop(with_via(request(), "z9hG4bKabc~0011223344556677"), KEY)
+
+
+def test_only_a_request_whose_vias_hold_a_token_can_be_a_loop() -> None:
+    assert not may_be_loop(request())
+    assert may_be_loop(forwarded(request()))
 
 
 def test_a_request_that_comes_back_for_another_uri_is_a_spiral() -> None:
