@@ -38,8 +38,8 @@ class Direction:
         packet = self._accept(data, source, now)
         if packet is None:
             return None
-        if not self._to.ready:
-            self._drop_unready()
+        if self._to_connectivity.destination is None:
+            self._to.drop("no destination")
             return None
         return self._emit(packet)
 
@@ -49,14 +49,10 @@ class Direction:
         if packet is None:
             return None
         destination = self._to_connectivity.rtcp_destination
-        if destination is None or not self._to.ready:
-            self._drop_unready()
+        if destination is None:
+            self._to.drop("no destination")
             return None
         datagram = self._to.emit_rtcp(packet)
         if datagram is None:
             return None
         return Rtcp(datagram, destination, destination != self._to_connectivity.destination)
-
-    def _drop_unready(self) -> None:
-        on_hold = self._to_connectivity.destination is None and self._to.packets_out
-        self._from.drop("no destination" if on_hold else "early")

@@ -8,7 +8,6 @@ wire on the way out.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from typing import Literal
 
 from media.ice_values import Address
@@ -33,9 +32,9 @@ DropReason = Literal[
 ]
 """Why a datagram was dropped.
 
-`early`: no keys yet, or the other leg not ready. `source`: not from an address admitted.
-`no destination`: the other leg's peer is on hold or gone. `unexpected`: neither RTP nor RTCP on a
-leg that takes nothing else.
+Counted at the leg that dropped it. `early`: no address or keys yet. `source`: not from an address
+admitted. `no destination`: the peer to send it to is on hold, gone or not known yet.
+`unexpected`: neither RTP nor RTCP on a leg that takes nothing else.
 """
 
 _FIXED = struct.Struct("!BBHII")
@@ -67,7 +66,7 @@ class Leg:
     def __init__(self, connectivity: Connectivity, *, protected: bool) -> None:
         self.connectivity = connectivity
         self.protected = protected
-        self.clock_rates: Mapping[int, int] = {}
+        self.clock_rates: dict[int, int] = {}
         self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
         self._rtcp_in = self._rtcp_out = 0
         self._source: Address | None = None
@@ -95,6 +94,11 @@ class Leg:
             self._outbound = SrtpOutbound(outbound)
         self._unprotect = self._inbound.rtp if self._inbound else None
         self._protect = self._outbound.rtp if self._outbound else None
+
+    @property
+    def heard(self) -> int:
+        """Packets accepted, RTCP included: what shows that the peer lives."""
+        return self.packets_in + self._rtcp_in
 
     @property
     def ready(self) -> bool:
@@ -136,11 +140,10 @@ class Leg:
         return data
 
     def emit(self, packet: bytes) -> bytes | None:
-        """Returns the datagram to send for an RTP packet, or None where it was dropped.
-
-        The caller made sure that the leg is `ready`.
-        """
-        if self._protect is not None:
+        """Returns the datagram to send for an RTP packet, or None where it was dropped."""
+        if self.protected:
+            if self._protect is None:
+                return self.drop("early")
             try:
                 packet = self._protect(packet)
             except ERRORS as error:
@@ -176,7 +179,9 @@ class Leg:
 
     def emit_rtcp(self, packet: bytes) -> bytes | None:
         """Returns the datagram to send for an RTCP packet, or None where it was dropped."""
-        if self._outbound is not None:
+        if self.protected:
+            if self._outbound is None:
+                return self.drop("early")
             try:
                 packet = self._outbound.rtcp(packet)
             except ERRORS as error:
@@ -202,6 +207,8 @@ class Leg:
             self.bytes_out,
             self._rtcp_in,
             self._rtcp_out,
+            sum(stream.lost for stream in streams),
+            max(streams, key=lambda stream: stream.received).jitter if streams else 0.0,
             streams,
             {str(reason): count for reason, count in self._dropped.items()},
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -20,6 +21,7 @@ class StreamStatistics:
 class LegStatistics:
     """One leg, counted at its socket after authentication: RTP packets and bytes of UDP payload.
 
+    `lost` sums the streams, `jitter` (seconds) is that of the stream with the most packets.
     `dropped` maps a reason (`source`, `authentication`, `replay`, `early`, ...) to datagrams.
     """
 
@@ -29,20 +31,10 @@ class LegStatistics:
     bytes_out: int = 0
     rtcp_in: int = 0
     rtcp_out: int = 0
+    lost: int = 0
+    jitter: float = 0.0
     streams: tuple[StreamStatistics, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def lost(self) -> int:
-        """Packets lost on the way to us, over all streams."""
-        return sum(stream.lost for stream in self.streams)
-
-    @property
-    def jitter(self) -> float:
-        """Jitter in seconds of the stream with the most packets, 0 without any."""
-        if not self.streams:
-            return 0.0
-        return max(self.streams, key=lambda stream: stream.received).jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +44,24 @@ class MediaStatistics:
     caller: LegStatistics
     callee: LegStatistics
     seconds: float = 0.0
+
+
+def total(legs: Iterable[LegStatistics]) -> LegStatistics:
+    """Adds the streams of one side up (audio and video); jitter is that of the busiest leg."""
+    every = tuple(legs)
+    dropped: Counter[str] = Counter()
+    for leg in every:
+        dropped.update(leg.dropped)
+    busiest = max(every, key=lambda leg: leg.packets_in, default=LegStatistics())
+    return LegStatistics(
+        sum(leg.packets_in for leg in every),
+        sum(leg.bytes_in for leg in every),
+        sum(leg.packets_out for leg in every),
+        sum(leg.bytes_out for leg in every),
+        sum(leg.rtcp_in for leg in every),
+        sum(leg.rtcp_out for leg in every),
+        sum(leg.lost for leg in every),
+        busiest.jitter,
+        tuple(stream for leg in every for stream in leg.streams),
+        dict(dropped),
+    )

@@ -64,13 +64,17 @@ class UdpPoller:
                 read()
 
 
+def _ignore(_data: bytes, _source: Address) -> None:
+    """Takes what comes before anybody wants it."""
+
+
 class MediaSocket:
-    """One UDP socket: bound when made, read until closed.
+    """One UDP socket: bound when made, read until closed; datagrams go to `receive`.
 
     Raises `OSError` from the constructor where the address cannot be bound.
     """
 
-    def __init__(self, poller: UdpPoller, host: str, port: int, receive: Receive) -> None:
+    def __init__(self, poller: UdpPoller, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -85,7 +89,7 @@ class MediaSocket:
         self.port: int = self._socket.getsockname()[1]
         self.peer: Address | None = None
         self.unsent = 0
-        self._receive = receive
+        self.receive: Receive = _ignore
         self._recvfrom = self._socket.recvfrom
         self._send = self._socket.send
         self._sendto = self._socket.sendto
@@ -104,12 +108,12 @@ class MediaSocket:
                 self._socket.connect(peer)
                 self.peer = peer
 
-    def send(self, data: bytes, destination: Address) -> None:
+    def send(self, data: bytes, destination: Address | None) -> None:
         """Sends one datagram now or never: media is not queued. Failures are counted."""
         try:
             if destination == self.peer:
                 self._send(data)
-            else:
+            elif destination is not None:
                 self._sendto(data, destination)
         except OSError:
             # Full buffer, ICMP unreachable from before, no route, closed: lost like any packet.
@@ -126,7 +130,7 @@ class MediaSocket:
             data, source = self._recvfrom(MAX_DATAGRAM)
         except OSError:
             return  # nothing there after all, or an ICMP error of something we sent
-        self._receive(data, (source[0], source[1]) if self._cut else source)
+        self.receive(data, (source[0], source[1]) if self._cut else source)
 
 
 def busy(error: OSError) -> bool:

@@ -121,8 +121,9 @@ def test_packets_before_keys_or_before_the_other_leg_are_dropped_not_kept() -> N
     pair.secure.use_keys(None, None)
     assert pair.to_plain.rtp(pair.peer_out.protect(rtp(1)), SECURE_PEER, 0) is None
     assert pair.to_secure.rtp(rtp(1), PLAIN_PEER, 0) is None
-    assert pair.secure.statistics().dropped == {"early": 1}
-    assert pair.plain.statistics().dropped == {"early": 1}
+    assert pair.to_secure.rtcp(RECEIVER_REPORT, PLAIN_RTCP) is None
+    assert pair.secure.statistics().dropped == {"early": 3}
+    assert pair.plain.statistics().dropped == {}
 
 
 def test_a_peer_on_hold_gets_nothing() -> None:
@@ -131,7 +132,8 @@ def test_a_peer_on_hold_gets_nothing() -> None:
     assert isinstance(pair.secure.connectivity, StaticConnectivity)
     pair.secure.connectivity.signal(None, None)
     assert pair.to_secure.rtp(rtp(2), PLAIN_PEER, 0) is None
-    assert pair.plain.statistics().dropped == {"no destination": 1}
+    assert pair.to_secure.rtcp(RECEIVER_REPORT, PLAIN_RTCP) is None
+    assert pair.secure.statistics().dropped == {"no destination": 2}
 
 
 def test_keys_that_stay_keep_their_rollover_counter() -> None:

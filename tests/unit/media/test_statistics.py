@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from media.statistics import LegStatistics, StreamStatistics
+from media.statistics import LegStatistics, StreamStatistics, total
 
 
-def test_a_leg_sums_losses_and_takes_jitter_from_its_main_stream() -> None:
-    leg = LegStatistics(
-        streams=(StreamStatistics(1, 10, 2, 0.5), StreamStatistics(2, 1000, 3, 0.002))
-    )
-    assert (leg.lost, leg.jitter) == (5, 0.002)
-    assert (LegStatistics().lost, LegStatistics().jitter) == (0, 0.0)
+def test_the_streams_of_a_side_add_up() -> None:
+    audio = LegStatistics(10, 100, 9, 90, 1, 2, 3, 0.002, (StreamStatistics(1, 10, 3, 0.002),))
+    video = LegStatistics(5, 50, 4, 40, 1, 1, 1, 0.5, dropped={"source": 2})
+    both = total([audio, video])
+    assert (both.packets_in, both.bytes_in, both.packets_out, both.bytes_out) == (15, 150, 13, 130)
+    assert (both.rtcp_in, both.rtcp_out, both.lost, both.jitter) == (2, 3, 4, 0.002)
+    assert (both.streams, both.dropped) == (audio.streams, {"source": 2})
+    assert total([]) == LegStatistics()
