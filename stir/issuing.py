@@ -65,7 +65,7 @@ class Authority:
 class Issued:
     """A certificate in PEM with its issuers (no root) after it, and its key where made here."""
 
-    chain_pem: bytes
+    chain_pem: bytes = field(repr=False)
     key_pem: bytes | None = field(repr=False)
 
     @property

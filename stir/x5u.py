@@ -53,7 +53,7 @@ def _split(authority: str) -> tuple[str, int]:
         host, bracket, rest = authority.partition("]")
         host += bracket
         colon, port = rest[:1], rest[1:]
-        if colon not in ("", ":"):
+        if not bracket or colon not in ("", ":"):
             raise UrlRefused("has a malformed host")
     else:
         host, colon, port = authority.partition(":")

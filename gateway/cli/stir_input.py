@@ -66,13 +66,20 @@ def read_subject(token: str | None, identity: Path | None, message: Path | None)
 def guess_subject(text: str) -> Subject:
     """Read what a person hands to `explain`: a token, an Identity value, or a file with one."""
     data = text.encode("utf-8", "replace")
-    if text == "-" or (len(text) < 4_096 and "\n" not in text and Path(text).is_file()):
+    if text == "-" or _is_file(text):
         data = read_file(Path(text))
     if b"SIP/2.0" in data[:8_192]:
         request = parse_message(data, "the message")
         return Subject(identity_values(request), "header", call_facts(request))
     value = identity_value(data)
     return Subject((value,), token_form(value), CallFacts())
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # a token is longer than any file name
+        return False
 
 
 def token_form(value: str) -> Form:
