@@ -7,8 +7,8 @@ as CRLF. `sdp_check` names the oddities that were let pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from media.candidate import Candidate, parse_candidate
@@ -54,20 +54,29 @@ class _Attributes:
 
     __slots__ = ()
     lines: tuple[Line, ...]
+    _index: dict[str, list[str]]
 
-    def attributes(self, name: str) -> Iterator[str]:
+    def attributes(self, name: str) -> Sequence[str]:
         """Values of every attribute of that name, in order."""
-        for line in self.lines:
-            if line.attribute_name == name:
-                yield line.attribute_value
+        return self._indexed().get(name, ())
 
     def attribute(self, name: str) -> str | None:
         """Value of the first attribute of that name ("" for a property), None if absent."""
-        return next(self.attributes(name), None)
+        values = self._indexed().get(name)
+        return values[0] if values else None
 
     def has(self, name: str) -> bool:
         """Whether an attribute of that name is there."""
-        return self.attribute(name) is not None
+        return name in self._indexed()
+
+    def _indexed(self) -> dict[str, list[str]]:
+        """Values by attribute name, found once: 2,000 lines are asked some 20 questions."""
+        if not self._index:
+            for line in self.lines:
+                name = line.attribute_name
+                if name is not None:
+                    self._index.setdefault(name, []).append(line.attribute_value)
+        return self._index
 
     def fingerprints(self) -> tuple[Fingerprint, ...]:
         """The well-formed `a=fingerprint` of this level (RFC 8122)."""
@@ -89,9 +98,9 @@ class _Attributes:
     @property
     def direction(self) -> Direction | None:
         """The direction written at this level, None if none is (then the session's counts)."""
-        for line in self.lines:
+        for name in self._indexed():
             for direction in DIRECTIONS:
-                if line.attribute_name == direction:
+                if name == direction:
                     return direction
         return None
 
@@ -104,6 +113,7 @@ class MediaDescription(_Attributes):
     lines: tuple[Line, ...]
     number: int = 0
     connection: Connection | None = None
+    _index: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def kind(self) -> str:
@@ -189,6 +199,7 @@ class SessionDescription(_Attributes):
     media: tuple[MediaDescription, ...]
     origin: Origin
     connection: Connection | None = None
+    _index: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def session_name(self) -> str | None:
