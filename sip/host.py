@@ -8,7 +8,7 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 # Underscores are in no RFC's hostname but in many operators' DNS, and ambiguous with nothing.
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+\.?")
 _LONGEST = 255
 

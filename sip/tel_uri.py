@@ -11,8 +11,11 @@ _GLOBAL = re.compile(r"\+[.()\-]*+[0-9][0-9.()\-]*+")
 _LOCAL = re.compile(r"[.()\-]*+[0-9A-Fa-f*#][0-9A-Fa-f*#.()\-]*+")
 # The grammar would let an extension be separators only; that names nothing.
 _EXTENSION = re.compile(r"[.()\-]*+[0-9][0-9.()\-]*+")
+_UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
+# paramchar, but an ISDN subaddress is uric.
 _PARAMETER = re.compile(
-    r";([A-Za-z0-9\-]++)(?:=((?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})++))?+"
+    rf"(?:;([Ii][Ss][Uu][Bb])=((?:[{_UNRESERVED}\[\]/?:@&=+$,]|%[0-9A-Fa-f]{{2}})++)"
+    rf"|;([A-Za-z0-9\-]++)(?:=((?:[{_UNRESERVED}\[\]/:&+$]|%[0-9A-Fa-f]{{2}})++))?+)(?=;|\Z)"
 )
 # RFC 3966 section 3: isub and ext first, then the context, then the others by name.
 _ORDER = {"isub": 0, "ext": 1, "phone-context": 2}
@@ -61,8 +64,8 @@ def parse_tel(rest: str) -> TelUri:
         return TelUri(number, params)
     if _LOCAL.fullmatch(number) is None:
         raise NotGrammatical("not a telephone number")
-    if "phone-context" not in params:
-        raise NotGrammatical("local telephone number without phone-context")
+    # RFC 3966 section 5.1.5 wants a phone-context here, but tel:911 is on many wires without one,
+    # and a proxy does well to let it through.
     return TelUri(number, params)
 
 
@@ -73,10 +76,10 @@ def _parse_parameters(text: str) -> Parameters:
         found = _PARAMETER.match(text, at)
         if found is None:
             raise NotGrammatical("malformed tel parameter")
-        name = found.group(1).lower()
+        name = (found.group(1) or found.group(3)).lower()
         if name in items:
             raise NotGrammatical(f"parameter {name} twice")
-        items[name] = _checked(name, found.group(2))
+        items[name] = _checked(name, found.group(2) or found.group(4))
         at = found.end()
     return Parameters(items) if items else NO_PARAMETERS
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
-from sip.fields import Via, parse_option_tags
+from sip.fields import Via, parse_option_tags, split_header
 from sip.flow import Transport
 from sip.header_names import MalformedHeader
 from sip.limits import DEFAULT_LIMITS, MessageLimits
@@ -219,14 +219,21 @@ def _unknown_proxy_options(request: Request, supported: frozenset[str]) -> tuple
 
 
 def _check_routing(request: Request) -> None:
-    """Check what the next steps of section 16 decode; of a REGISTER, what a registrar does."""
+    """Check what the next steps of section 16 decode, and what can be read in two ways."""
     headers = request.headers
     if "Route" in headers:
         _ = request.routes
     if "Record-Route" in headers:
         _ = request.record_routes
     if request.method == "REGISTER":
-        _ = request.contacts
+        for value in headers.all("Contact"):
+            if "?" in value and any(map(_is_bare_with_headers, split_header("Contact", value))):
+                # RFC 4475 3.1.2.13: the URI's headers could be taken for the field's parameters.
+                raise MalformedHeader("Contact", 'URI with "?" needs angle brackets')
+
+
+def _is_bare_with_headers(contact: str) -> bool:
+    return "?" in contact.partition(";")[0] and "<" not in contact
 
 
 def _is_unicast(via: Via) -> bool:
