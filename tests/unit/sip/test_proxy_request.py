@@ -234,3 +234,19 @@ def test_own_route_values_are_returned_decoded() -> None:
     assert isinstance(ours[0], NameAddr)
     assert isinstance(ours[0].uri, SipUri)
     assert ours[0].uri.params["leg"] == "7"
+
+
+def test_a_request_uri_that_is_no_uri_is_left_to_validation() -> None:
+    for uri in ("maddr", "sip:;lr", "tel:+12125550123;maddr=proxy.example"):
+        assert taken(with_route("<sip:next.example;lr>", uri=uri))[0] == uri
+
+
+def test_a_tel_target_replaces_the_request_uri_and_has_no_next_hop() -> None:
+    prepared = prepare_forward(request(), "tel:+12125550123", loop_key=KEY)
+    assert prepared.request.request_uri == "tel:+12125550123"
+    assert prepared.next_hop is None
+
+
+def test_a_route_of_another_scheme_leads_nowhere() -> None:
+    prepared = prepare_forward(with_route("<tel:+12125550123>"), None, loop_key=KEY)
+    assert prepared.next_hop is None

@@ -128,7 +128,9 @@ def test_a_2xx_that_crosses_the_cancel_is_forwarded_too() -> None:
 
 def test_repetitions_of_a_2xx_are_forwarded_after_all_is_done() -> None:
     context = started(1.0)
+    assert not context.final_sent
     assert done(context.response("b0", answer(200), 1.0))
+    assert context.final_sent
     actions = context.response("b0", answer(200), 1.5)
     assert sent(actions) == [200]
     assert not done(actions)
