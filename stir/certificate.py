@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stir.reason import Reason
+from stir.reason import Reason, printable
 from stir.tn_auth_list import OID, MalformedTnAuthList, TnAuthList, parse_tn_auth_list
 
 MAX_PEM: Final = 65_536
@@ -91,6 +91,7 @@ class Credential:
     certificates: tuple[x509.Certificate, ...]
     pem: bytes = field(repr=False)
     fingerprint: bytes
+    subject: str
     not_before: float
     not_after: float
     public_key: ec.EllipticCurvePublicKey | None
@@ -105,6 +106,8 @@ class Credential:
 
     def validity_problem(self, at: float) -> Problem | None:
         """Why the leaf is not valid at `at` (epoch seconds), or None."""
+        if self.not_before <= at <= self.not_after:
+            return None
         return validity_problem(self.leaf, at)
 
 
@@ -123,6 +126,7 @@ def load_credential(data: bytes) -> Credential:
         certificates=certificates,
         pem=pem,
         fingerprint=b"".join(c.fingerprint(hashes.SHA256()) for c in certificates),
+        subject=name_of(leaf),
         not_before=leaf.not_valid_before_utc.timestamp(),
         not_after=leaf.not_valid_after_utc.timestamp(),
         public_key=public_key,
@@ -186,6 +190,11 @@ def match_key(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) ->
         raise KeyMismatch(f"the certificate has {problem.got}")
     if public.public_numbers() != key.public_key().public_numbers():
         raise KeyMismatch("the private key is not the certificate's")
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """The subject on one printable line, whatever its maker put in."""
+    return printable(certificate.subject.rfc4514_string(), 200) or "a certificate without a name"
 
 
 def key_name(certificate: x509.Certificate) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from cryptography import x509
@@ -20,11 +21,12 @@ from stir.certificate import (
     Credential,
     Problem,
     is_authority,
+    name_of,
     tn_auth_list_of,
     validity_problem,
 )
 from stir.name_constraints import name_constraint_problem
-from stir.reason import Reason
+from stir.reason import Reason, printable
 from stir.tn_auth_list import MalformedTnAuthList, TnAuthList
 
 MAX_PATH: Final = 8
@@ -36,11 +38,14 @@ MAX_SIGNATURES: Final = 24
 class Path:
     """The way to an anchor, leaf first, or the Problem of the most promising way that failed.
 
-    `delegation_problem` is set where a certificate's TNAuthList is wider than its issuer's.
+    `delegation_problem` is set where a certificate's TNAuthList is wider than its issuer's. All
+    issuers are valid from `not_before` to `not_after` (epoch seconds).
     """
 
     certificates: tuple[x509.Certificate, ...]
     problem: Problem | None
+    not_before: float = inf
+    not_after: float = -inf
     delegation_problem: Problem | None = None
 
 
@@ -66,17 +71,25 @@ class PathBuilder:
         path = search.extend((leaf,))
         if path.problem is not None:
             return path
-        return replace(path, delegation_problem=_delegation_problem(path.certificates))
+        issuers = path.certificates[1:]
+        return replace(
+            path,
+            not_before=max((c.not_valid_before_utc.timestamp() for c in issuers), default=-inf),
+            not_after=min((c.not_valid_after_utc.timestamp() for c in issuers), default=inf),
+            delegation_problem=_delegation_problem(path.certificates),
+        )
 
 
 def validity_of_issuers(path: Path, at: float) -> Problem | None:
     """Why an issuer on the path is not valid at `at` (epoch seconds), or None."""
+    if path.not_before <= at <= path.not_after:
+        return None
     for certificate in path.certificates[1:]:
         problem = validity_problem(certificate, at)
         if problem is not None:
             return Problem(
                 Reason.CHAIN_EXPIRED,
-                f"{_name(certificate)}: {problem.got}",
+                f"{name_of(certificate)}: {problem.got}",
                 "every issuer valid at the time of the check",
             )
     return None
@@ -133,7 +146,7 @@ class _Search:
         except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
             return Problem(
                 Reason.CHAIN_SIGNATURE,
-                f"the signature on {_name(path[-1])} is not by {_name(issuer)}",
+                f"the signature on {name_of(path[-1])} is not by {name_of(issuer)}",
                 "a signature by the issuer's key",
             )
         return None
@@ -144,24 +157,24 @@ def _authority_problem(
 ) -> Problem | None:
     """Whether `issuer` may issue the last of `path` (RFC 5280 section 6.1.4 k to n)."""
     if not is_authority(issuer):
-        return Problem(Reason.CHAIN_NOT_CA, f"{_name(issuer)} is not an authority", "CA:TRUE")
+        return Problem(Reason.CHAIN_NOT_CA, f"{name_of(issuer)} is not an authority", "CA:TRUE")
     for extension in issuer.extensions:
         value = extension.value
         if extension.critical and extension.oid not in UNDERSTOOD:
             return Problem(
                 Reason.CREDENTIAL_EXTENSION,
-                f"critical extension {extension.oid.dotted_string} in {_name(issuer)}",
+                f"critical extension {extension.oid.dotted_string} in {name_of(issuer)}",
                 "critical extensions of the STI profile only",
             )
         if isinstance(value, x509.KeyUsage) and not value.key_cert_sign:
             return Problem(
-                Reason.CHAIN_NOT_CA, f"{_name(issuer)} may not sign certificates", "keyCertSign"
+                Reason.CHAIN_NOT_CA, f"{name_of(issuer)} may not sign certificates", "keyCertSign"
             )
         if isinstance(value, x509.BasicConstraints) and value.path_length is not None:
             below = sum(1 for c in path[1:] if c.subject != c.issuer)
             if below > value.path_length:
                 return _too_long(
-                    f"{below} authorities below {_name(issuer)}, at most {value.path_length}"
+                    f"{below} authorities below {name_of(issuer)}, at most {value.path_length}"
                 )
     return None
 
@@ -175,13 +188,13 @@ def _delegation_problem(path: Sequence[x509.Certificate]) -> Problem | None:
         except MalformedTnAuthList as error:
             return Problem(
                 Reason.AUTHORITY_MALFORMED,
-                f"{_name(certificate)}: {error}",
+                f"{name_of(certificate)}: {error}",
                 "a TNAuthList by RFC 8226 section 9",
             )
         if own is not None and below is not None and not own.encompasses(below):
             return Problem(
                 Reason.AUTHORITY_NOT_ENCOMPASSED,
-                f"a TNAuthList wider than that of {_name(certificate)}",
+                f"a TNAuthList wider than that of {name_of(certificate)}",
                 "numbers within the issuer's TNAuthList",
             )
         below = own or below
@@ -195,10 +208,6 @@ def _too_long(got: str) -> Problem:
 def _untrusted(last: x509.Certificate) -> Problem:
     return Problem(
         Reason.CHAIN_UNTRUSTED,
-        f"no certificate for {last.issuer.rfc4514_string() or 'an issuer without a name'}",
+        f"no certificate for the issuer {printable(last.issuer.rfc4514_string(), 200)}",
         "a path to a configured trust anchor",
     )
-
-
-def _name(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or "a certificate without a name"

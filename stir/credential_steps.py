@@ -19,7 +19,7 @@ from stir.inspection import Inspection, Step
 from stir.media_keys import canonical_fingerprint, read_media_keys
 from stir.passport import SIGNATURE_SIZE, Passport
 from stir.reason import Reason
-from stir.telephone_number import canonical_uri, canonicalise
+from stir.telephone_number import canonical_uri, canonicalise, number_of
 from stir.tn_auth_list import Entry, Range, Spc, TnAuthList
 from stir.token_steps import failed, passed, skipped
 from stir.verdict import Check
@@ -41,7 +41,7 @@ def credential(inspection: Inspection) -> Check:
     problem = found.problem or found.validity_problem(inspection.now)
     if problem is not None:
         return failed("credential", problem)
-    return passed("credential", found.leaf.subject.rfc4514_string())
+    return passed("credential", found.subject)
 
 
 def chain(inspection: Inspection) -> Check:
@@ -197,9 +197,11 @@ def _compare(
     if candidates is None:
         return skipped(step, "no request or number given to compare with")
     signed = identities(inspection.passport.payload.get(claim))
-    present: set[str] = set()
     for text in candidates:
-        present |= identity_of(text)
+        number = number_of(text)
+        if number in signed:
+            return passed(step, number)
+    present = frozenset[str]().union(*map(identity_of, candidates))
     if signed & present:
         return passed(step, ", ".join(sorted(signed & present)))
     got = ", ".join(sorted(signed)[:4]) or "no identity"

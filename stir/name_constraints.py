@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from stir.certificate import Problem
-from stir.reason import Reason
+from stir.certificate import Problem, name_of
+from stir.reason import Reason, printable
 
 
 def name_constraint_problem(path: Sequence[x509.Certificate]) -> Problem | None:
@@ -27,7 +27,7 @@ def name_constraint_problem(path: Sequence[x509.Certificate]) -> Problem | None:
                         return Problem(
                             Reason.CHAIN_NAME_CONSTRAINTS,
                             broken,
-                            f"names within the constraints of {issuer.subject.rfc4514_string()}",
+                            f"names within the constraints of {name_of(issuer)}",
                         )
     return None
 
@@ -40,10 +40,10 @@ def _broken(certificate: x509.Certificate, constraints: x509.NameConstraints) ->
             return f"a constraint on {type(base).__name__}, which is not understood"
     for name in _names(certificate):
         if any(_within(name, base) for base in excluded if type(base) is type(name)):
-            return f"{name.value} is excluded"
+            return f"{_shown(name)} is excluded"
         same = [base for base in permitted if type(base) is type(name)]
         if same and not any(_within(name, base) for base in same):
-            return f"{name.value} is not permitted"
+            return f"{_shown(name)} is not permitted"
     return None
 
 
@@ -64,6 +64,10 @@ def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
         if isinstance(extension.value, x509.SubjectAlternativeName):
             names.extend(extension.value)
     return names
+
+
+def _shown(name: x509.GeneralName) -> str:
+    return printable(str(name.value), 200)
 
 
 def _within(name: x509.GeneralName, base: x509.GeneralName) -> bool:

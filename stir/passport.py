@@ -14,6 +14,8 @@ from stir.strict_json import MalformedJson, canonical, parse_object
 MAX_TOKEN: Final = 16_384
 SIGNATURE_SIZE: Final = 64
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
+# The last character of a part whose length is 2 or 3 modulo 4 may not carry bits beyond the octets.
+_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
 
 class MalformedPassport(ValueError):
@@ -90,12 +92,14 @@ def decode_part(part: str, name: str) -> bytes:
 
     `name` is the part's name for the message.
     """
-    if _BASE64URL.fullmatch(part) is None or len(part) % 4 == 1:
+    rest = len(part) % 4
+    if _BASE64URL.fullmatch(part) is None or rest == 1:
         raise MalformedPassport(f"the {name} is not base64url without padding")
-    data = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    if len(part) % 4 and encode_part(data) != part:
+    if rest == 0:
+        return urlsafe_b64decode(part)
+    if part[-1] not in _LAST[rest]:
         raise MalformedPassport(f"the {name} has loose bits at its end")
-    return data
+    return urlsafe_b64decode(part + "=" * (4 - rest))
 
 
 def split_token(token: str) -> TokenOctets:

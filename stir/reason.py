@@ -335,6 +335,12 @@ class Reason(Enum):
     )
 
 
+def printable(text: str, limit: int) -> str:
+    """Return a stranger's text fit for a log line or terminal: escaped and cut to `limit`."""
+    shown = text if text.isascii() and text.isprintable() else ascii(text[: limit + 1])[1:-1]
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
 def reason_header_value(reason: Reason, *, token: str | None = None) -> str:
     """Build a Reason header field value for a response (RFC 9410 section 4).
 

@@ -26,7 +26,9 @@ def canonicalise(text: str) -> str | None:
     """
     if len(text) > 2 * MAX_DIGITS:
         return None
-    number = text.translate(_SEPARATORS).removeprefix("+")
+    number = text.removeprefix("+")
+    if not (number.isascii() and number.isdigit()):
+        number = text.translate(_SEPARATORS).removeprefix("+")
     if len(number) > MAX_DIGITS or _NUMBER.fullmatch(number) is None:
         return None
     return number
@@ -49,7 +51,8 @@ def number_in_uri(uri: str) -> str | None:
     userinfo, at, _ = rest.rpartition("@")
     if not at:
         return None
-    return _subscriber(unquote(userinfo.partition(":")[0]))
+    user = userinfo.partition(":")[0]
+    return _subscriber(unquote(user) if "%" in user else user)
 
 
 def canonical_uri(uri: str) -> str | None:
@@ -91,7 +94,7 @@ def _subscriber(text: str) -> str | None:
     """Read a telephone-subscriber: the number and its parameters (RFC 3966 section 3)."""
     written, *parameters = text.split(";")
     number = canonicalise(written)
-    if number is None or written.lstrip().startswith("+"):
+    if number is None or not parameters or written.lstrip().startswith("+"):
         return number
     for parameter in parameters:
         name, _, value = parameter.partition("=")

@@ -14,7 +14,7 @@ from stir.compact import CannotRebuild, rebuild
 from stir.identity import MalformedIdentity, parse_identity
 from stir.inspection import Inspection, Step
 from stir.passport import MalformedPassport, Passport, read_octets, split_token
-from stir.reason import Reason
+from stir.reason import Reason, printable
 from stir.verdict import Check
 from stir.x5u import UrlRefused, check_url
 
@@ -33,8 +33,9 @@ def skipped(step: str, why: str) -> Check:
 
 
 def failed(step: str, problem: Problem) -> Check:
-    """A check that failed for one Reason."""
-    return Check(step, "failed", problem.reason, problem.got, problem.expected)
+    """A check that failed for one Reason; a stranger's text is made fit for logs and terminals."""
+    got, expected = printable(problem.got, 400), printable(problem.expected, 400)
+    return Check(step, "failed", problem.reason, got, expected)
 
 
 def syntax(inspection: Inspection) -> Check:
@@ -161,19 +162,26 @@ def freshness(inspection: Inspection) -> Check:
         return skipped("freshness", "no iat to judge by")
     limit = inspection.policy.freshness
     age = inspection.now - iat
-    got = f"{age:.0f} s old" if age >= 0 else f"{-age:.0f} s in the future"
     if not -limit <= age <= limit:
+        got = _age(age)
         return failed("freshness", Problem(Reason.STALE_DATE, got, f"at most {limit:g} s"))
     expiry = passport.payload.get("exp")
     if type(expiry) is int and inspection.now > expiry:
         late = f"expired {inspection.now - expiry:.0f} s ago"
         return failed("freshness", Problem(Reason.STALE_DATE, late, "before exp"))
-    return passed("freshness", got)
+    return passed("freshness", _age(age))
+
+
+def _age(age: float) -> str:
+    seconds = abs(age)
+    shown = (
+        f"{seconds:.0f} s" if seconds < 7200 else f"{seconds:.0f} s ({seconds / 86400:.1f} days)"
+    )
+    return f"{shown} {'old' if age >= 0 else 'in the future'}"
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else type(value).__name__
-    return text if len(text) <= 64 else text[:61] + "..."
+    return printable(value, 64) if isinstance(value, str) else type(value).__name__
 
 
 TOKEN_STEPS: Final[tuple[tuple[str, Step], ...]] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from stir.identity import Identity
 from stir.passport import Passport
@@ -22,9 +22,11 @@ _VERSTAT: Final[dict[CallOutcome, Verstat]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One step of a verification; `reason` is set where it failed or could not be done."""
+class Check(NamedTuple):
+    """One step of a verification; `reason` is set where it failed or could not be done.
+
+    A named tuple: fourteen are made for every call, at a third of a frozen dataclass's cost.
+    """
 
     step: str
     outcome: CheckOutcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -71,13 +72,13 @@ def show_checks(call: CallVerdict) -> None:
     """Print the outcome and every check of every Identity, for a person."""
     style = "green" if call.outcome == "valid" else "bold red"
     status = "" if call.reason is None else f", {call.reason.sip_status} {call.reason.phrase}"
-    console.print(Text(f"{call.outcome}{status}  (verstat {call.verstat})", style=style))
+    _print(Text(f"{call.outcome}{status}  (verstat {call.verstat})", style=style))
     for number, verdict in enumerate(call.verdicts, 1):
         if len(call.verdicts) > 1:
-            console.print(Text(f"Identity {number}: {verdict.outcome}", style="bold"))
+            _print(Text(f"Identity {number}: {verdict.outcome}", style="bold"))
         show_passport(verdict)
         for check in verdict.checks:
-            console.print(_line(check))
+            _print(_line(check))
 
 
 def show_passport(verdict: Verdict) -> None:
@@ -85,7 +86,7 @@ def show_passport(verdict: Verdict) -> None:
     if verdict.passport is None:
         return
     for name, part in (("header ", verdict.passport.header), ("payload", verdict.passport.payload)):
-        console.print(Text(f"  {name} {_clear(part)}", style="cyan"))
+        _print(Text(f"  {name} {_clear(part)}", style="cyan"))
 
 
 def show_findings(call: CallVerdict) -> None:
@@ -93,18 +94,22 @@ def show_findings(call: CallVerdict) -> None:
     found = findings(call)
     for check, reason in found:
         where = check.step or "request"
-        console.print(Text(f"\n{where}: {reason.prose}", style="bold"))
-        console.print(Text(f"  clause    {reason.clause}"))
+        _print(Text(f"\n{where}: {reason.prose}", style="bold"))
+        _print(Text(f"  clause    {reason.clause}"))
         if check.got is not None:
-            console.print(Text(f"  got       {check.got}"))
+            _print(Text(f"  got       {check.got}"))
         if check.expected is not None:
-            console.print(Text(f"  expected  {check.expected}"))
-        console.print(Text(f"  probably  {reason.mistake}"))
-        console.print(Text(f"  fix       {reason.fix}"))
+            _print(Text(f"  expected  {check.expected}"))
+        _print(Text(f"  probably  {reason.mistake}"))
+        _print(Text(f"  fix       {reason.fix}"))
     skipped = [] if call.best is None else [c for c in call.best.checks if c.outcome == "skipped"]
     if not found and skipped:
         names = ", ".join(check.step for check in skipped)
-        console.print(Text(f"\nNothing failed. Not checked: {names}."))
+        _print(Text(f"\nNothing failed. Not checked: {names}."))
+
+
+def _print(text: Text) -> None:
+    console.print(text, soft_wrap=True)
 
 
 def _line(check: Check) -> Text:
@@ -117,7 +122,8 @@ def _line(check: Check) -> Text:
 
 
 def _clear(part: Mapping[str, object]) -> str:
-    return "{" + ", ".join(f"{name}: {value}" for name, value in part.items()) + "}"
+    # ASCII only: what a stranger signed is not to move the cursor
+    return json.dumps(dict(part), separators=(",", ":"))
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:
