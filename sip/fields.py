@@ -9,6 +9,7 @@ from calendar import timegm
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sip.grammar import (
     NO_PARAMETERS,
@@ -46,6 +47,10 @@ _DATE = re.compile(
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # fmt: skip
+# The messages of a call repeat each other's Via, From, To and routes, so the latest are kept: at
+# most KEPT of each kind, of LONGEST_KEPT characters, some 4 MB together. Failures are not kept.
+KEPT = 4096
+LONGEST_KEPT = 255
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -130,6 +135,12 @@ class CSeq:
 
 def parse_name_addr(name: str, value: str) -> NameAddr:
     """Parse one name-addr or addr-spec with parameters (RFC 3261 section 20.10)."""
+    if len(value) <= LONGEST_KEPT:
+        return _known_name_addr(name, value)
+    return _parse_name_addr(name, value)
+
+
+def _parse_name_addr(name: str, value: str) -> NameAddr:
     found = _NAME_ADDR.match(value) if "<" in value else None
     try:
         if found is not None:
@@ -145,6 +156,9 @@ def parse_name_addr(name: str, value: str) -> NameAddr:
         return NameAddr(display, parse_uri(uri_text), params)
     except (NotGrammatical, MalformedUri) as problem:
         raise MalformedHeader(name, str(problem)) from None
+
+
+_known_name_addr = lru_cache(maxsize=KEPT)(_parse_name_addr)
 
 
 def _addr_spec(value: str) -> tuple[str, int]:
@@ -176,6 +190,8 @@ def split_header(name: str, value: str) -> tuple[str, ...]:
 
 def parse_first_via(value: str) -> Via:
     """Parse the first Via of a raw value, which may be a list."""
+    if "," not in value and len(value) <= LONGEST_KEPT:
+        return _known_via(value)
     via, end = _parse_via(value, 0)
     if end != len(value) and value[end] != ",":
         raise MalformedHeader("Via", "malformed parameters")
@@ -186,6 +202,9 @@ def parse_vias(values: Iterable[str]) -> tuple[Via, ...]:
     """Parse every Via of all raw values, topmost first."""
     vias = []
     for value in values:
+        if "," not in value and len(value) <= LONGEST_KEPT:
+            vias.append(_known_via(value))
+            continue
         at, length = 0, len(value)
         while True:
             via, at = _parse_via(value, at)
@@ -225,6 +244,14 @@ def _parse_via(value: str, at: int) -> tuple[Via, int]:
         if parse_host(received) is None and parse_ipv6(received) is None:
             raise MalformedHeader("Via", "malformed received parameter")
     return via, end
+
+
+@lru_cache(maxsize=KEPT)
+def _known_via(value: str) -> Via:
+    via, end = _parse_via(value, 0)
+    if end != len(value):
+        raise MalformedHeader("Via", "malformed parameters")
+    return via
 
 
 def parse_cseq(value: str) -> CSeq:

@@ -62,7 +62,8 @@ class _Message:
     @_decoded
     def top_via(self) -> Via:
         """The topmost Via; raises MalformedHeader when there is none."""
-        return parse_first_via(self._required("Via"))
+        decoded = self.__dict__.get("vias")
+        return decoded[0] if decoded else parse_first_via(self._required("Via"))
 
     @_decoded
     def vias(self) -> tuple[Via, ...]:

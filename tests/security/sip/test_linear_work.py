@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from sip import fields, host, uri
 from sip.fields import parse_name_addr, parse_name_addrs, parse_vias
 from sip.headers import MalformedHeader
 from sip.stream import StreamFramer
@@ -70,3 +71,14 @@ def test_a_stream_that_drips(octets: bytes) -> None:
     for octet in stream:
         framer.feed(bytes([octet]))
         _ = framer.is_idle
+
+
+def test_what_is_kept_of_parsed_values_is_bounded() -> None:
+    """A flood of different values displaces; long ones are not kept at all."""
+    for kept in (fields._known_name_addr, fields._known_via, host._parse_host, uri._parse_known):
+        maximum = kept.cache_info().maxsize
+        assert maximum is not None
+        assert maximum <= 4096
+    before = fields._known_name_addr.cache_info().currsize
+    parse_name_addr("To", "<sip:" + "a" * 300 + "@b>")
+    assert fields._known_name_addr.cache_info().currsize == before
