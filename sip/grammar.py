@@ -43,10 +43,11 @@ def decimal(text: str, *, at_most: int) -> int | None:
     """Return an ASCII decimal number, or None when it is none or greater than `at_most`."""
     if not text.isascii() or not text.isdigit():
         return None
-    digits = text.lstrip("0")
-    if len(digits) > 20:  # int() of thousands of digits is slow, and refused beyond 4,300
-        return None
-    number = int(digits or "0")
+    if len(text) > 20:  # int() of thousands of digits is slow, and refused beyond 4,300
+        text = text.lstrip("0") or "0"
+        if len(text) > 20:
+            return None
+    number = int(text)
     return number if number <= at_most else None
 
 

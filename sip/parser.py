@@ -72,13 +72,13 @@ def parse_datagram(
         end = len(data) - 2
     if len(data) > limits.message:
         raise malformed_head(data[start:end], "message too large", limits, status=513)
-    message, length = parse_head(data[start:end], limits)
+    start_line, headers = _split_head(data[start:end], limits)
+    length = _content_length(start_line, headers)
     body = data[end + 4 :]
-    if length is None or length == len(body):
-        return with_body_bytes(message, body)
-    if length > len(body):
+    message = parse_start_line(start_line, headers, body if length is None else body[:length])
+    if length is not None and length > len(body):
         raise malformed(message, f"Content-Length {length}, but {len(body)} octets follow")
-    return with_body_bytes(message, body[:length])
+    return message
 
 
 def with_body_bytes(message: Request | Response, body: bytes) -> Request | Response:
@@ -95,6 +95,12 @@ def parse_head(head: bytes, limits: MessageLimits) -> tuple[Request | Response, 
 
     Raises MalformedMessage.
     """
+    start_line, headers = _split_head(head, limits)
+    message = parse_start_line(start_line, headers)
+    return message, _content_length(start_line, headers)
+
+
+def _split_head(head: bytes, limits: MessageLimits) -> tuple[str, Headers]:
     text = head.decode(ENCODING, ERRORS)
     lines = text.split("\r\n")
     headers = _parse_fields(lines, limits)
@@ -103,8 +109,7 @@ def parse_head(head: bytes, limits: MessageLimits) -> tuple[Request | Response, 
         headers = _parse_fields(lines, limits)
     if isinstance(headers, str):
         raise malformed_head(head, headers, limits)
-    message = parse_start_line(lines[0], headers)
-    return message, content_length(message)
+    return lines[0], headers
 
 
 _FOLDED = "folded header line"
@@ -143,24 +148,24 @@ def _parse_fields(lines: list[str], limits: MessageLimits) -> Headers | str:
     return Headers(names, keys, values)
 
 
-def parse_start_line(line: str, headers: Headers) -> Request | Response:
+def parse_start_line(line: str, headers: Headers, body: bytes = b"") -> Request | Response:
     """Parse a request or status line; raises MalformedMessage, 505 for a foreign version."""
     found = _REQUEST_LINE.fullmatch(line)
     if found is not None:
         method, request_uri, version = found.groups()
-        request = Request(method, request_uri, headers)
+        request = Request(method, request_uri, headers, body)
         if version != "2.0":
             raise malformed(request, f"SIP version {version[:20]}", status=505)
         return request
     if _LOOKS_LIKE_STATUS.match(line):
-        return _parse_status_line(line, headers)
+        return _parse_status_line(line, headers, body)
     guess = _guess_request(line, headers)
     if guess is None:
         raise MalformedMessage("neither a request line nor a status line")
     raise malformed(guess, "malformed request line")
 
 
-def _parse_status_line(line: str, headers: Headers) -> Response:
+def _parse_status_line(line: str, headers: Headers, body: bytes) -> Response:
     found = _STATUS_LINE.fullmatch(line)
     if found is None:
         raise MalformedMessage("malformed status line", is_response=True)
@@ -169,7 +174,7 @@ def _parse_status_line(line: str, headers: Headers) -> Response:
         raise MalformedMessage(f"SIP version {version[:20]}", is_response=True)
     if len(code) != 3 or not "100" <= code <= "699":
         raise MalformedMessage("status code is not 100 to 699", is_response=True)
-    return Response(int(code), phrase, headers)
+    return Response(int(code), phrase, headers, body)
 
 
 def _guess_request(line: str, headers: Headers) -> Request | None:
@@ -180,18 +185,16 @@ def _guess_request(line: str, headers: Headers) -> Request | None:
     return Request(found.group(1), "", headers)
 
 
-def content_length(message: Request | Response) -> int | None:
+def _content_length(start_line: str, headers: Headers) -> int | None:
     """Return Content-Length, None when absent; raises MalformedMessage (RFC 3261 20.14, 18.3)."""
-    headers = message.headers
-    value = headers.get("Content-Length")
-    if value is None:
+    values = headers.all("Content-Length")
+    if not values:
         return None
-    if headers.count("Content-Length") > 1:
-        raise malformed(message, "Content-Length twice")
-    length = decimal(value, at_most=_MOST_OCTETS)
-    if length is None:
-        raise malformed(message, "Content-Length is not a number of octets")
-    return length
+    length = decimal(values[0], at_most=_MOST_OCTETS)
+    if length is not None and len(values) == 1:
+        return length
+    reason = "Content-Length twice" if len(values) > 1 else "Content-Length is no count of octets"
+    raise malformed(parse_start_line(start_line, headers), reason)
 
 
 def malformed(message: Request | Response, reason: str, *, status: int = 400) -> MalformedMessage:
