@@ -20,7 +20,7 @@ MAX_CERTIFICATES: Final = 10
 ES256: Final = ec.ECDSA(hashes.SHA256())
 TN_AUTH_LIST_OID: Final = x509.ObjectIdentifier(OID)
 # What the X.509 library raises on a damaged certificate; not all of them are ValueErrors.
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -153,7 +153,7 @@ def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
                 _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except x509.DuplicateExtension:
         raise MalformedCredential("an extension appears twice in a certificate") from None
-    except _UNREADABLE:
+    except UNREADABLE:
         raise MalformedCredential("not a PEM chain or DER certificate") from None
     if not 0 < len(certificates) <= MAX_CERTIFICATES:
         raise MalformedCredential(f"{len(certificates)} certificates, not 1 to {MAX_CERTIFICATES}")

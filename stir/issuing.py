@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stir.certificate import (
     TN_AUTH_LIST_OID,
+    UNREADABLE,
     MalformedCredential,
     load_certificates,
     load_private_key,
@@ -219,7 +219,8 @@ def read_csr(data: bytes) -> CertificateRequest:
         key = csr.public_key()
         proven = csr.is_signature_valid
         extensions = list(csr.extensions)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        common = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (*UNREADABLE, x509.DuplicateExtension):
         raise MalformedCredential("not a certificate signing request in PEM") from None
     if not proven:
         raise MalformedCredential("the request is not signed by its own key")
@@ -229,7 +230,6 @@ def read_csr(data: bytes) -> CertificateRequest:
     for extension in extensions:
         if isinstance(extension.value, x509.SubjectAlternativeName):
             names = extension.value.get_values_for_type(x509.DNSName)
-    common = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     name = str(common[0].value) if common else "SHAKEN development"
     return CertificateRequest(name, key, tn_auth_list_of(csr), tuple(names))
 

@@ -90,8 +90,8 @@ class TnAuthList:
     def encompasses(self, other: TnAuthList) -> bool:
         """Whether every entry of a delegate's list lies within this one (RFC 9060 section 4).
 
-        A provider code stands for numbers that only its numbering plan knows, so a list with a
-        code is taken to hold any number, but no other code.
+        A provider code stands for numbers that only its numbering plan knows: a list of nothing but
+        codes is taken to hold any number; one that names numbers is held to those.
         """
         return all(self._holds_entry(entry) for entry in other.entries)
 
@@ -99,7 +99,7 @@ class TnAuthList:
         codes = self.codes
         if isinstance(entry, Spc):
             return entry.code in codes
-        if codes:
+        if not self.names_numbers:
             return True
         if isinstance(entry, One):
             return self.covers(entry.number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +33,7 @@ from stir.inspection import AnyCredential
 from stir.media_keys import Fingerprint
 from stir.passport import parse_passport
 from stir.reason import Reason
+from stir.telephone_number import canonicalise
 from stir.verdict import CallVerdict, decide
 from stir.verification import VerificationPolicy, verify_token
 
@@ -64,6 +66,14 @@ Codes = Annotated[
         help="Accept this provider code for any number; without it, every code in a list of codes.",
     ),
 ]
+CodeNumbers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--spc-number",
+        metavar="CODE=TN",
+        help="A number that belongs to a provider code, which is then held to its numbers.",
+    ),
+]
 Message = Annotated[
     Path | None, typer.Option("--message", metavar="FILE", help="The SIP request, to compare with.")
 ]
@@ -84,13 +94,14 @@ def verify(
     at: At = None,
     freshness: Freshness = 60,
     accept_spc: Codes = None,
+    spc_number: CodeNumbers = None,
     json: Json = False,
 ) -> None:
     """Check a PASSporT step by step; what is not given is skipped, and says so."""
     subject = read_subject(token, identity, message)
-    call = _verify(
-        subject, orig, dest, read_credential(cert, key), trust_anchor, at, freshness, accept_spc
-    )
+    policy = _policy(freshness, accept_spc, spc_number)
+    credential = read_credential(cert, key)
+    call = _verify(_with(subject, orig, dest), credential, trust_anchor, at, policy)
     if json:
         emit_json(call_record(call))
     else:
@@ -112,19 +123,13 @@ def explain(
     at: At = None,
     freshness: Freshness = 60,
     accept_spc: Codes = None,
+    spc_number: CodeNumbers = None,
     json: Json = False,
 ) -> None:
     """Say in plain words what is wrong with a PASSporT, the clause, and the likely fix."""
-    call = _verify(
-        guess_subject(subject),
-        orig,
-        dest,
-        read_credential(cert, key),
-        trust_anchor,
-        at,
-        freshness,
-        accept_spc,
-    )
+    policy = _policy(freshness, accept_spc, spc_number)
+    credential = read_credential(cert, key)
+    call = _verify(_with(guess_subject(subject), orig, dest), credential, trust_anchor, at, policy)
     if json:
         emit_json({**call_record(call), "findings": finding_records(call)})
     else:
@@ -133,36 +138,49 @@ def explain(
     raise typer.Exit(0 if call.outcome == "valid" else EXIT_FAILED)
 
 
+def _with(subject: Subject, orig: str | None, dest: str | None) -> Subject:
+    return replace(subject, facts=with_numbers(subject.facts, orig, dest))
+
+
+def _policy(
+    freshness: float, codes: list[str] | None, numbers: list[str] | None
+) -> VerificationPolicy:
+    if not 0 <= freshness < 1e12:
+        usage_error("--freshness: seconds, not negative")
+    known: dict[str, frozenset[str]] = {}
+    for text in numbers or ():
+        code, equals, number = text.partition("=")
+        digits = canonicalise(number)
+        if not equals or digits is None:
+            usage_error(f"--spc-number {text}: write CODE=TN")
+        known[code] = known.get(code, frozenset()) | {digits}
+    return VerificationPolicy(
+        freshness=freshness,
+        accept_service_provider_codes=None if codes is None else frozenset(codes),
+        service_provider_numbers=known,
+        exhaustive=True,
+    )
+
+
 def _verify(
     subject: Subject,
-    orig: str | None,
-    dest: str | None,
     credential: AnyCredential | None,
     anchors: list[Path] | None,
     at: str | None,
-    freshness: float,
-    codes: list[str] | None,
+    policy: VerificationPolicy,
 ) -> CallVerdict:
-    if not 0 <= freshness < 1e12:
-        usage_error("--freshness: seconds, not negative")
-    policy = VerificationPolicy(
-        freshness=freshness,
-        accept_service_provider_codes=None if codes is None else frozenset(codes),
-        exhaustive=True,
-    )
     if len(subject.values) > policy.max_identities or any(
         len(value) > policy.max_header for value in subject.values
     ):
         return CallVerdict((), "invalid", Reason.TOO_MANY_IDENTITIES, None)
     roots, now = read_anchors(anchors or ()), read_time(at)
-    facts = with_numbers(subject.facts, orig, dest)
     return decide(
         tuple(
             verify_token(
                 value,
                 form=subject.form,
                 now=now,
-                facts=facts,
+                facts=subject.facts,
                 policy=policy,
                 credential=credential,
                 anchors=roots,

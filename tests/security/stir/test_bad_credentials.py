@@ -164,6 +164,7 @@ def test_b_and_c_attestations_need_a_provider_not_the_number(world: StirWorld) -
         ((Range(ORIG, 100),), (Spc("709J"),), Reason.AUTHORITY_NOT_ENCOMPASSED),
         ((Spc("709J"),), (Range(ORIG, 100),), None),
         ((Spc("709J"),), (Spc("1234"),), Reason.AUTHORITY_NOT_ENCOMPASSED),
+        ((Spc("709J"), One("14155550199")), (One(ORIG),), Reason.AUTHORITY_NOT_ENCOMPASSED),
     ],
 )
 def test_a_delegate_holds_no_more_than_its_parent(

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.cli.main import app
+from stir.tn_auth_list import Spc
 from tests.support.stir_authority import (
     DEST,
     FINGERPRINT,
@@ -132,6 +133,18 @@ def test_numbers_given_stand_for_the_message(files: dict[str, str]) -> None:
     assert verify(*base, "--dest", "+1 212 555 0123")["outcome"] == "valid"
     record = verify(*base, "--dest", "+12125550124")
     assert (record["reason"], record["sip_status"]) == ("destination_mismatch", 438)
+
+
+def test_provider_codes_are_policy_on_the_command_line(
+    world: StirWorld, files: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "spc.pem").write_bytes(world.leaf(entries=[Spc("709J")]).pem)
+    base = ("--identity", files["identity"], "--cert", str(tmp_path / "spc.pem"))
+    assert verify(*base)["outcome"] == "valid"
+    assert verify(*base, "--accept-spc", "1234")["reason"] == "authority_code_refused"
+    assert verify(*base, "--spc-number", f"709J=+{ORIG}")["outcome"] == "valid"
+    assert verify(*base, "--spc-number", "709J=+1")["reason"] == "authority_not_covered"
+    assert run("stir", "verify", "--token", "x", "--spc-number", "709J").exit_code == 2
 
 
 def test_a_message_without_identity_is_asked_for_one(files: dict[str, str]) -> None:

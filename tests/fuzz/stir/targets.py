@@ -1,0 +1,98 @@
+"""Fuzz targets of the stir room: octets in, verdicts or the declared errors out.
+
+With atheris installed: `python -m tests.fuzz.stir.targets identity [CORPUS] [libFuzzer options]`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from stir.certificate import MalformedCredential, load_credential, unfitness
+from stir.issuing import read_csr
+from stir.strict_json import canonical
+from stir.tn_auth_list import MalformedTnAuthList, build_tn_auth_list, parse_tn_auth_list
+from stir.verification import VerificationPolicy, verify_token
+from tests.support.stir_authority import (
+    FACTS,
+    HEADER,
+    NOW,
+    StirWorld,
+    identity_value,
+    raw_token,
+)
+
+
+@cache
+def world() -> StirWorld:
+    """The authority behind the targets, made once."""
+    return StirWorld()
+
+
+def identity(data: bytes) -> None:
+    """Verify an Identity value with every check; none but a good signature may be valid."""
+    verdict = verify_token(
+        data.decode("utf-8", "replace"),
+        form="header",
+        now=NOW,
+        facts=FACTS,
+        credential=world().credential,
+        anchors=world().root.certificates,
+        policy=VerificationPolicy(exhaustive=True),
+    )
+    assert len(verdict.checks) == 14
+    if verdict.outcome == "valid":
+        assert verdict.check("signature").outcome == "passed"
+    for check in verdict.checks:
+        assert (check.got or "").isprintable()
+
+
+def payload(data: bytes) -> None:
+    """Sign the octets as a payload: a signer with a good key may be hostile too."""
+    identity(identity_value(raw_token(world().key, canonical(HEADER), data)).encode())
+
+
+def credential(data: bytes) -> None:
+    """Load a chain and judge by it."""
+    with contextlib.suppress(MalformedCredential):
+        found = load_credential(data)
+        unfitness(found.leaf, NOW)
+        world().verify(world().identity(), credential=found)
+
+
+def request(data: bytes) -> None:
+    """Read a certificate signing request."""
+    with contextlib.suppress(MalformedCredential, MalformedTnAuthList):
+        read_csr(data)
+
+
+def tn_auth_list(data: bytes) -> None:
+    """Parse a TNAuthList; what parses is written back octet by octet."""
+    with contextlib.suppress(MalformedTnAuthList):
+        assert build_tn_auth_list(parse_tn_auth_list(data).entries) == data
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "identity": identity,
+    "payload": payload,
+    "credential": credential,
+    "request": request,
+    "tn_auth_list": tn_auth_list,
+}
+
+
+def main() -> None:
+    """Fuzz the target named by the first argument."""
+    atheris = importlib.import_module("atheris")
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The fuzz targets, run over their seeds and over cut and flipped forms of them."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from stir.issuing import make_csr, new_key
+from stir.strict_json import canonical
+from stir.tn_auth_list import One, Range, Spc, TnAuthList, build_tn_auth_list
+from tests.fuzz.stir.targets import TARGETS, world
+from tests.support.stir_authority import shaken_claims
+
+ENTRIES = (Spc("709J"), One("14155550100"), Range("14155550110", 10))
+
+
+def seeds(name: str) -> list[bytes]:
+    good = world()
+    return {
+        "identity": [good.identity().encode(), b"..sig;info=<https://a.example/>"],
+        "payload": [canonical(shaken_claims(mky=[{"alg": "sha-256", "dig": "AB" * 32}]))],
+        "credential": [
+            good.issued.chain_pem,
+            *(c.public_bytes(Encoding.DER) for c in good.credential.certificates),
+        ],
+        "request": [make_csr(new_key(), "x", TnAuthList(ENTRIES), ["a.example"])],
+        "tn_auth_list": [build_tn_auth_list(ENTRIES)],
+    }[name]
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_seeds_and_their_neighbours_raise_nothing(name: str) -> None:
+    rand = Random(name)
+    for seed in seeds(name):
+        TARGETS[name](seed)
+        for _ in range(300):
+            data = bytearray(seed[: rand.randrange(len(seed) + 1)] if rand.random() < 0.3 else seed)
+            for _ in range(rand.randrange(4)):
+                if data:
+                    data[rand.randrange(len(data))] = rand.randrange(256)
+            TARGETS[name](bytes(data))
