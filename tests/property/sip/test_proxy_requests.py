@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sip.headers import MalformedHeader
 from sip.proxy_request import check_request, prepare_forward, take_route
 from sip.uri import SipUri
+from sip.validate import assess
 from tests.support.sip_messages import request
 
 KEY = b"loop-detection-key-of-the-tests!"
@@ -45,6 +46,8 @@ def test_a_request_is_refused_or_can_be_forwarded(uri: str, extra: list[tuple[st
     if refusal is not None:
         assert refusal.status in (400, 420, 440, 483)
         return
+    if assess(message, "udp").outcome != "forward":
+        return  # what validation refuses, a Request-URI that is none above all, never gets here
     routed, ours = take_route(message, is_ours=is_ours)
     assert all(isinstance(route.uri, SipUri) and is_ours(route.uri) for route in ours)
     assert not any(
