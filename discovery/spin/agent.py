@@ -204,6 +204,11 @@ class Agent:
         """Count an invitation whose parts never all came."""
         return self._ignore(Refused(Refusal.INCOMPLETE), sender, recipient)
 
+    def overloaded(self, candidate: Candidate) -> Ignored:
+        """Count an invitation that there was no room to handle."""
+        refused = Refused(Refusal.OVERLOADED, "too many invitations under way")
+        return self._ignore(refused, candidate.invitation.orig, candidate.invitation.dest)
+
     def _read(self, token: str, number: str, now: float) -> Candidate:
         passport, invitation = parse_invitation(token)
         if invitation.dest != number:

@@ -21,7 +21,7 @@ HTTPS_PORT: Final = 443
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # The last label has a letter, so no spelling of an IPv4 address (127.1, 0x7f000001) is a name.
 _URL: Final = re.compile(
-    rf"https://(?P<host>(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?"
+    rf"(?i:https)://(?P<host>(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?"
     r"|(?:[0-9]{1,3}\.){1,3}[0-9]{1,3}|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
 )

@@ -1,0 +1,210 @@
+"""From a number to URIs: the cache, then the sources in order, each within its time.
+
+Equal questions under way are asked once. What was found is kept by the cache; what was not found
+is not asked again for a short while, so that a redialling caller sends no second text message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from discovery.cache import CacheKey, MappingCache
+from discovery.model import Assurance, FoundUri, Outcome, Resolution, Service, SourceOutcome
+from discovery.number import canonical_number, masked
+from discovery.sources import Source, SourceAnswer
+
+_log = structlog.get_logger("resolution")
+CACHE: Final = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverLimits:
+    """Times in seconds.
+
+    budget: for all sources together; negative: how long a number not found is not asked for
+    again; share_answers: whether what one caller's question found serves other callers' calls;
+    max_under_way: different questions at once; max_negative: numbers not found remembered.
+    """
+
+    budget: float = 30.0
+    negative: float = 10.0
+    share_answers: bool = True
+    max_under_way: int = 2000
+    max_negative: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TimedSource:
+    """A source and the seconds it gets."""
+
+    source: Source
+    budget: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    number: str
+    service: Service
+    caller: str
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    task: asyncio.Task[Resolution]
+    asked: list[SourceOutcome] = field(default_factory=list)
+
+
+class Resolver:
+    """Answers questions; every method is to be called on one event loop.
+
+    cache: None to do without. wall_clock gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[TimedSource],
+        cache: MappingCache | None,
+        *,
+        wall_clock: Callable[[], float],
+        limits: ResolverLimits | None = None,
+    ) -> None:
+        self._sources = tuple(sources)
+        self._cache = cache
+        self._wall_clock = wall_clock
+        self._limits = limits or ResolverLimits()
+        self._under_way: dict[_Question, _UnderWay] = {}
+        self._not_found: OrderedDict[_Question, tuple[float, Resolution]] = OrderedDict()
+
+    async def resolve(
+        self, number: str, service: Service, *, caller: str, budget: float | None = None
+    ) -> Resolution:
+        """Find URIs for a number (E.164, with or without plus) on behalf of a caller.
+
+        budget: seconds this caller waits at most; others who ask the same are not affected. Never
+        raises for what a source does; an answer without URIs says in `asked` why.
+        """
+        digits = canonical_number(number)
+        if digits is None:
+            outcome = SourceOutcome("number", Outcome.REFUSED, "not an E.164 number", 0.0)
+            return Resolution("", service, (), (outcome,))
+        question = _Question(digits, service, canonical_number(caller) or "")
+        known = self._known(question)
+        if known is not None:
+            return known
+        held = self._under_way.get(question) or self._start(question)
+        if held is None:
+            outcome = SourceOutcome("resolution", Outcome.UNAVAILABLE, "too many under way", 0.0)
+            return Resolution(digits, service, (), (outcome,))
+        patience = self._limits.budget if budget is None else min(budget, self._limits.budget)
+        try:
+            async with asyncio.timeout(patience):
+                # One caller giving up must not take the answer from the others.
+                return await asyncio.shield(held.task)
+        except TimeoutError:
+            outcome = SourceOutcome(
+                "resolution", Outcome.NO_ANSWER, f"nothing within {patience:g} s", patience
+            )
+            return Resolution(digits, service, (), (*held.asked, outcome))
+
+    def learn(self, number: str, caller: str, uris: tuple[FoundUri, ...]) -> None:
+        """Keep an answer that came when nobody waited for it any more."""
+        for service in {uri.service for uri in uris}:
+            chosen = tuple(uri for uri in uris if uri.service is service)
+            self._keep(_Question(number, service, caller), chosen)
+
+    def forget(self, number: str, service: Service, *, caller: str = "") -> None:
+        """Drop what is known, for instance because the called side did not know the number."""
+        digits = canonical_number(number)
+        if digits is not None and self._cache is not None:
+            self._cache.forget(
+                self._key(_Question(digits, service, canonical_number(caller) or ""))
+            )
+
+    async def close(self) -> None:
+        """Give up every question under way."""
+        tasks = [held.task for held in self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _known(self, question: _Question) -> Resolution | None:
+        now = self._wall_clock()
+        if self._cache is not None:
+            uris = self._cache.get(self._key(question), now)
+            if uris:
+                hit = SourceOutcome(CACHE, Outcome.FOUND, "", 0.0)
+                return Resolution(question.number, question.service, uris, (hit,))
+        until, resolution = self._not_found.get(question, (0.0, None))
+        return resolution if until > now else None
+
+    def _start(self, question: _Question) -> _UnderWay | None:
+        if len(self._under_way) >= self._limits.max_under_way:
+            return None
+        asked: list[SourceOutcome] = []
+        task = asyncio.create_task(self._ask(question, asked), name="resolve")
+        held = self._under_way[question] = _UnderWay(task, asked)
+        task.add_done_callback(lambda _: self._under_way.pop(question, None))
+        return held
+
+    async def _ask(self, question: _Question, asked: list[SourceOutcome]) -> Resolution:
+        if self._cache is not None:
+            asked.append(SourceOutcome(CACHE, Outcome.NOT_FOUND, "", 0.0))
+        started = time.monotonic()
+        for timed in self._sources:
+            left = self._limits.budget - (time.monotonic() - started)
+            answer, seconds = await self._ask_one(timed, question, left)
+            asked.append(SourceOutcome(timed.source.name, answer.outcome, answer.detail, seconds))
+            usable = _usable(answer, question.service)
+            if usable:
+                self._keep(question, usable)
+                return Resolution(question.number, question.service, usable, tuple(asked))
+        resolution = Resolution(question.number, question.service, (), tuple(asked))
+        _log.info("not found", number=masked(question.number), asked=resolution.asked_text())
+        self._remember_not_found(question, resolution)
+        return resolution
+
+    async def _ask_one(
+        self, timed: TimedSource, question: _Question, left: float
+    ) -> tuple[SourceAnswer, float]:
+        patience = max(min(timed.budget, left), 0.0)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(patience):
+                answer = await timed.source.find(
+                    question.number, question.service, caller=question.caller
+                )
+        except TimeoutError:
+            answer = SourceAnswer(Outcome.NO_ANSWER, f"nothing within {patience:.3g} s")
+        return answer, time.monotonic() - started
+
+    def _keep(self, question: _Question, uris: tuple[FoundUri, ...]) -> None:
+        self._not_found.pop(question, None)
+        if self._cache is not None:
+            self._cache.put(self._key(question), uris, self._wall_clock())
+
+    def _remember_not_found(self, question: _Question, resolution: Resolution) -> None:
+        if self._limits.negative <= 0:
+            return
+        self._not_found[question] = (self._wall_clock() + self._limits.negative, resolution)
+        self._not_found.move_to_end(question)
+        while len(self._not_found) > self._limits.max_negative:
+            self._not_found.popitem(last=False)
+
+    def _key(self, question: _Question) -> CacheKey:
+        caller = "" if self._limits.share_answers else question.caller
+        return CacheKey(question.number, question.service, caller)
+
+
+def _usable(answer: SourceAnswer, service: Service) -> tuple[FoundUri, ...]:
+    """Return the URIs a call may be sent to: somebody signed for them, best first."""
+    fitting = (
+        uri for uri in answer.uris if uri.service is service and uri.assurance is not Assurance.SMS
+    )
+    return tuple(sorted(fitting, key=lambda uri: uri.prio))

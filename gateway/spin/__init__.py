@@ -1,0 +1,1 @@
+"""SPIN in the gateway: its engines joined with STIR, HTTP and short messages."""

@@ -1,0 +1,199 @@
+"""The asking side of SPIN: an invitation by SMS, then a wait for the signed answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from discovery.model import Assurance, FoundUri, Outcome, Service
+from discovery.number import masked
+from discovery.sources import SourceAnswer
+from discovery.spin.answer import Answer, AnswerStatus
+from discovery.spin.carriage import DEFAULT_LOCALE, to_parts, to_text
+from discovery.spin.invitation import PPT, Invitation
+from discovery.spin.limits import RateLimit, SlidingWindow
+from discovery.spin.passports import PassportSigner
+from discovery.spin.pending import PendingInvitations, Waiting
+from discovery.spin.reason import Refused
+from gateway.sms.message import OutgoingMessage
+from gateway.sms.transceiver import SmsFailed
+
+_log = structlog.get_logger("spin")
+_HOUR: Final = 3600.0
+_PER_NUMBER: Final = RateLimit(10, _HOUR)
+_PER_CALLER: Final = RateLimit(60, _HOUR)
+_PER_PREFIX: Final = RateLimit(600, _HOUR)
+_TOTAL: Final = RateLimit(600, 60.0)
+# Country and area: a pumped range of premium numbers stays within one of these.
+_PREFIX_DIGITS: Final = 6
+
+_OUTCOMES: Final = {
+    AnswerStatus.OK: Outcome.FOUND,
+    AnswerStatus.DECLINED: Outcome.DECLINED,
+    AnswerStatus.NO_HANDLER: Outcome.NOT_FOUND,
+    AnswerStatus.LATER: Outcome.NO_ANSWER,
+    AnswerStatus.DIRECTORY: Outcome.NOT_FOUND,
+}
+
+
+class SmsSender(Protocol):
+    """Whoever sends messages; raises SmsFailed within a time of its own."""
+
+    async def send(self, message: OutgoingMessage) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OriginatingSettings:
+    """How invitations are sent.
+
+    callback_url: public https URL without path or closing slash; its host has to be a dNSName of
+    the signing certificate. lifetime: seconds an invitation is good for (at most 120 are taken
+    for calls); mapping_lifetime: seconds an answer is believed. source_address: the sender shown
+    to people, the caller's number where None. allowed_prefixes: digits of the countries and areas
+    that get invitations, all where empty. per_*, total: invitations sent.
+    """
+
+    callback_url: str
+    lifetime: int = 120
+    mapping_lifetime: float = 86_400.0
+    locale: str = DEFAULT_LOCALE
+    source_address: str | None = None
+    allowed_prefixes: tuple[str, ...] = ()
+    per_number: RateLimit = _PER_NUMBER
+    per_caller: RateLimit = _PER_CALLER
+    per_prefix: RateLimit = _PER_PREFIX
+    total: RateLimit = _TOTAL
+
+
+class SpinSource:
+    """SPIN as a source of mappings.
+
+    on_late: told of URIs that were answered when nobody waited any more. wall_clock gives epoch
+    seconds.
+    """
+
+    name = "spin"
+
+    def __init__(
+        self,
+        settings: OriginatingSettings,
+        pending: PendingInvitations,
+        signer: PassportSigner,
+        sms: SmsSender,
+        *,
+        wall_clock: Callable[[], float],
+        on_late: Callable[[str, str, tuple[FoundUri, ...]], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._pending = pending
+        self._signer = signer
+        self._sms = sms
+        self._wall_clock = wall_clock
+        self._on_late = on_late
+        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._reference = 0
+        self._limits = (
+            ("number", SlidingWindow(settings.per_number)),
+            ("caller", SlidingWindow(settings.per_caller)),
+            ("prefix", SlidingWindow(settings.per_prefix)),
+            ("total", SlidingWindow(settings.total)),
+        )
+        self.outcomes: Counter[Outcome] = Counter()
+
+    async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
+        """Invite a number and wait for its answer; whoever asks sets the time."""
+        answer = await self._find(number, service, caller)
+        self.outcomes[answer.outcome] += 1
+        return answer
+
+    def deliver(self, waiting: Waiting, answer: Answer) -> None:
+        """Take a verified answer from the callback and wake whoever waits for it."""
+        future = self._waiting.get(waiting.invitation_id)
+        if future is not None and not future.done():
+            future.set_result(answer)
+            return
+        uris = self._uris(answer)
+        if uris and self._on_late is not None:
+            self._on_late(waiting.number, waiting.caller, uris)
+
+    async def _find(self, number: str, service: Service, caller: str) -> SourceAnswer:
+        now = self._wall_clock()
+        refusal = self._refusal(number, caller, now)
+        if refusal is not None:
+            _log.warning("invitation not sent", number=masked(number), reason=refusal)
+            return SourceAnswer(Outcome.REFUSED, refusal)
+        try:
+            waiting = self._pending.open(
+                number, caller, (service,), lifetime=self._settings.lifetime, now=now
+            )
+        except Refused as refused:
+            return SourceAnswer(Outcome.UNAVAILABLE, refused.detail)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[waiting.invitation_id] = future
+        try:
+            await self._invite(waiting, service)
+            return self._source_answer(await future)
+        except SmsFailed as failed:
+            self._pending.abandon(waiting.invitation_id)
+            _log.warning(
+                "invitation not sent",
+                number=masked(number),
+                culprit=failed.culprit,
+                reason=str(failed.failure),
+                detail=failed.detail,
+            )
+            return SourceAnswer(Outcome.UNAVAILABLE, f"{failed.culprit}: {failed.failure}")
+        finally:
+            del self._waiting[waiting.invitation_id]
+
+    async def _invite(self, waiting: Waiting, service: Service) -> None:
+        settings = self._settings
+        issued_at = int(waiting.issued_at)
+        invitation = Invitation(
+            orig=waiting.caller,
+            dest=waiting.number,
+            services=waiting.services,
+            callback=f"{settings.callback_url}/s/{waiting.invitation_id}",
+            token=waiting.token,
+            jti=waiting.jti,
+            issued_at=issued_at,
+            expires_at=issued_at + settings.lifetime,
+        )
+        token = self._signer.sign(PPT, invitation.claims())
+        self._pending.bind(waiting.invitation_id, token)
+        self._reference = (self._reference + 1) & 0xFF
+        text = to_text(token, waiting.caller, service, settings.locale)
+        parts = to_parts(text, self._reference)
+        _log.info("invitation", number=masked(waiting.number), parts=len(parts))
+        source = settings.source_address or waiting.caller
+        await self._sms.send(OutgoingMessage(source, waiting.number, parts))
+
+    def _refusal(self, number: str, caller: str, now: float) -> str | None:
+        """Say which limit forbids an invitation; counts it where none does."""
+        if not caller:
+            return "no caller number to sign for"
+        allowed = self._settings.allowed_prefixes
+        if allowed and not number.startswith(allowed):
+            return "destination not allowed"
+        keys = (number, caller, number[:_PREFIX_DIGITS], "")
+        for key, (what, window) in zip(keys, self._limits, strict=True):
+            if not window.allows(key, now):
+                return f"rate limit ({what})"
+        for key, (_, window) in zip(keys, self._limits, strict=True):
+            window.record(key, now)
+        return None
+
+    def _source_answer(self, answer: Answer) -> SourceAnswer:
+        return SourceAnswer(_OUTCOMES[answer.status], "", self._uris(answer))
+
+    def _uris(self, answer: Answer) -> tuple[FoundUri, ...]:
+        expires_at = self._wall_clock() + self._settings.mapping_lifetime
+        return tuple(
+            FoundUri(uri.service, uri.uri, uri.msp, uri.prio, Assurance.SIGNED, expires_at)
+            for uri in answer.uris
+        )

@@ -1,0 +1,114 @@
+"""STIR's services as SPIN asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from cryptography import x509
+
+from discovery.spin.compact import read_passport
+from discovery.spin.passports import Rejected, VerifiedPassport
+from discovery.spin.reason import Refusal, Refused
+from gateway.http.credentials import CertificateSource
+from stir.authentication import AuthenticationService
+from stir.certificate import Credential
+from stir.reason import Reason
+from stir.tn_auth_list import One
+from stir.verification import Verdict, VerificationPolicy, verify_token
+
+# SPIN judges age itself, by service: for im an invitation may be three days old.
+_OLDEST: Final = 72 * 3600 + 60.0
+_FORGED: Final = frozenset({Reason.SIGNATURE_INVALID})
+_MALFORMED: Final = frozenset(
+    {Reason.PASSPORT_MALFORMED, Reason.CLAIM_MISSING, Reason.CLAIM_MALFORMED, Reason.WRONG_TYPE}
+)
+
+
+class StirSigner:
+    """A PassportSigner: signs with the provider's STI certificate."""
+
+    def __init__(self, service: AuthenticationService) -> None:
+        self._service = service
+
+    def sign(self, ppt: str, payload: Mapping[str, object]) -> str:
+        return self._service.sign_passport({"ppt": ppt}, payload)
+
+
+class StirVerifier:
+    """A PassportVerifier: fetches the credential and has STIR check the token.
+
+    anchors: trusted roots. accept_ranges: whether a certificate for a range, not just for the one
+    number, may speak for it; provider codes never do. extra_ports: besides 443 and 8443 in x5u.
+    """
+
+    def __init__(
+        self,
+        certificates: CertificateSource,
+        anchors: Sequence[x509.Certificate],
+        *,
+        accept_ranges: bool = False,
+        extra_ports: frozenset[int] = frozenset(),
+    ) -> None:
+        self._certificates = certificates
+        self._anchors = tuple(anchors)
+        self._accept_ranges = accept_ranges
+        self._policy = VerificationPolicy(
+            freshness=_OLDEST,
+            accept_service_provider_codes=frozenset(),
+            extra_ports=extra_ports,
+        )
+
+    async def verify(
+        self, token: str, *, ppt: str, orig: str, now: float
+    ) -> VerifiedPassport | Rejected:
+        try:
+            passport = read_passport(token, ppt, max_length=len(token))
+        except Refused as refused:
+            return Rejected(Refusal.MALFORMED, refused.detail)
+        if passport.claims.get("orig") != {"tn": orig}:
+            return Rejected(Refusal.UNTRUSTED_SIGNER, "signed for another number")
+        credential = await self._certificates.get(passport.x5u)
+        verdict = verify_token(
+            token,
+            now=now,
+            credential=credential,
+            anchors=self._anchors,
+            ppt=ppt,
+            policy=self._policy,
+        )
+        if verdict.outcome != "valid" or not isinstance(credential, Credential):
+            return _rejected(verdict)
+        if not self._accept_ranges and not _names_just(credential, orig):
+            return Rejected(Refusal.UNTRUSTED_SIGNER, "certificate is not for just this number")
+        return VerifiedPassport(_dns_names(credential))
+
+
+def _rejected(verdict: Verdict) -> Rejected:
+    reason = verdict.reason
+    check = next((check for check in verdict.checks if check.reason is reason), None)
+    # Numbers stand in what a check got; the step and its code say enough.
+    detail = f"{check.step}: {reason.code}" if check and reason else str(verdict.outcome)
+    if verdict.outcome == "unavailable" or reason is Reason.CREDENTIAL_UNAVAILABLE:
+        culprit = check.got if check and check.got else "no credential"
+        return Rejected(Refusal.CREDENTIAL_UNAVAILABLE, culprit)
+    if reason in _FORGED:
+        return Rejected(Refusal.FORGED, detail)
+    if reason in _MALFORMED:
+        return Rejected(Refusal.MALFORMED, detail)
+    return Rejected(Refusal.UNTRUSTED_SIGNER, detail)
+
+
+def _names_just(credential: Credential, number: str) -> bool:
+    granted = credential.tn_auth_list
+    return granted is not None and any(
+        isinstance(entry, One) and entry.number == number for entry in granted.entries
+    )
+
+
+def _dns_names(credential: Credential) -> tuple[str, ...]:
+    for extension in credential.leaf.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            names = extension.value.get_values_for_type(x509.DNSName)
+            return tuple(name.lower() for name in names)
+    return ()
