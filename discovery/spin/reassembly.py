@@ -1,7 +1,9 @@
 """Putting the parts of short messages together, within bounds; what does not fit is handed back.
 
 Every part given comes out exactly once, in a Whole or a Partial, except repetitions of a part
-already held or delivered, which are counted and dropped.
+already held, or of parts that came out in a Whole, which are counted and dropped. Whether a part
+that was seen before repeats an old message or begins a new one under the same reference (senders
+have only 256 of them, and some use but one) shows only by what follows it.
 """
 
 from __future__ import annotations
@@ -112,9 +114,6 @@ class Reassembler(Generic[OriginalT]):
         if place.total > self._max_parts:
             return [Partial(Shortfall.TOO_MANY_PARTS, (part,))]
         key = _Key(part.sender, part.recipient, place.reference, place.wide)
-        if self._was_finished(key, place.number, part.text, now):
-            self.repetitions += 1
-            return []
         return self._collect(key, place, part, now)
 
     def next_deadline(self) -> float | None:
@@ -128,7 +127,7 @@ class Reassembler(Generic[OriginalT]):
             key = next(iter(self._collections))
             if self._collections[key].deadline > now:
                 break
-            out.append(self._give_up(key, Shortfall.TIMED_OUT))
+            out += self._give_up(key, Shortfall.TIMED_OUT, now)
         return out
 
     def _collect(
@@ -137,7 +136,7 @@ class Reassembler(Generic[OriginalT]):
         out: list[Whole[OriginalT] | Partial[OriginalT]] = []
         held = self._collections.get(key)
         if held is None:
-            out += self._make_room(part.sender)
+            out += self._make_room(part.sender, now)
             held = _Collection(place.total, now + self._timeout)
             self._collections[key] = held
             self._by_sender[part.sender] += 1
@@ -157,26 +156,36 @@ class Reassembler(Generic[OriginalT]):
         parts = self._remove(key)
         for part in parts:
             if part.concatenation is not None:
-                self._finished[key, part.concatenation.number, part.text] = now + self._timeout
+                # A repetition may arrive a time-out later and be given up another one later.
+                seen = key, part.concatenation.number, part.text
+                self._finished[seen] = now + 2 * self._timeout
+                self._finished.move_to_end(seen)
         while len(self._finished) > _FINISHED_REMEMBERED:
             self._finished.popitem(last=False)
         return Whole(key.sender, key.recipient, "".join(part.text for part in parts), parts)
 
-    def _was_finished(self, key: _Key, number: int, text: str, now: float) -> bool:
-        until = self._finished.get((key, number, text))
-        return until is not None and until > now
-
-    def _make_room(self, sender: str) -> list[Partial[OriginalT]]:
+    def _make_room(self, sender: str, now: float) -> list[Partial[OriginalT]]:
         out: list[Partial[OriginalT]] = []
         if self._by_sender[sender] >= self._max_per_sender:
             oldest = next(key for key in self._collections if key.sender == sender)
-            out.append(self._give_up(oldest, Shortfall.CROWDED_OUT))
+            out += self._give_up(oldest, Shortfall.CROWDED_OUT, now)
         if len(self._collections) >= self._max_messages:
-            out.append(self._give_up(next(iter(self._collections)), Shortfall.CROWDED_OUT))
+            out += self._give_up(next(iter(self._collections)), Shortfall.CROWDED_OUT, now)
         return out
 
-    def _give_up(self, key: _Key, shortfall: Shortfall) -> Partial[OriginalT]:
-        return Partial(shortfall, self._remove(key))
+    def _give_up(self, key: _Key, shortfall: Shortfall, now: float) -> list[Partial[OriginalT]]:
+        parts = self._remove(key)
+        if all(self._repeats(key, part, now) for part in parts):
+            self.repetitions += len(parts)
+            return []
+        return [Partial(shortfall, parts)]
+
+    def _repeats(self, key: _Key, part: ReceivedPart[OriginalT], now: float) -> bool:
+        """Tell whether this part came out in a Whole not long ago."""
+        place = part.concatenation
+        return place is not None and (
+            self._finished.get((key, place.number, part.text), float("-inf")) >= now
+        )
 
     def _remove(self, key: _Key) -> tuple[ReceivedPart[OriginalT], ...]:
         held = self._collections.pop(key)

@@ -79,7 +79,7 @@ class SpinTerminator:
         self._poster = poster
         self._inbox = inbox
         self._wall_clock = wall_clock
-        self._reassembler = reassembler or Reassembler[IncomingSms]()
+        self._reassembler = Reassembler[IncomingSms]() if reassembler is None else reassembler
         self._settings = settings or TerminatingSettings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None

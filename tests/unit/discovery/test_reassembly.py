@@ -35,22 +35,26 @@ def test_parts_in_any_order_give_the_text_in_order() -> None:
     assert len(reassembler) == 0
 
 
-def test_a_part_repeated_before_or_after_the_end_is_dropped() -> None:
-    reassembler = Reassembler[str]()
+def test_parts_repeated_before_or_after_the_end_are_dropped() -> None:
+    reassembler = Reassembler[str](timeout=10)
     for number in (1, 1, 2, 3):
         out = reassembler.add(part(number), 0)
     assert isinstance(out[0], Whole)
     assert reassembler.add(part(2), 1) == []
+    assert reassembler.expire(11) == []
     assert reassembler.repetitions == 2
     assert len(reassembler) == 0
 
 
-def test_a_reference_used_again_after_the_time_out_begins_a_new_message() -> None:
-    reassembler = Reassembler[str](timeout=10)
+def test_a_new_message_under_the_same_reference_may_begin_like_the_old_one() -> None:
+    reassembler = Reassembler[str]()
     for number in (1, 2, 3):
         reassembler.add(part(number), 0)
-    assert [reassembler.add(part(number), 11) for number in (1, 2)] == [[], []]
-    assert isinstance(reassembler.add(part(3), 11)[0], Whole)
+    assert reassembler.add(part(1), 1) == []
+    assert reassembler.add(part(2, text="other"), 1) == []
+    (whole,) = reassembler.add(part(3), 1)
+    assert isinstance(whole, Whole)
+    assert whole.text == "<1>other<3>"
 
 
 def test_a_part_with_another_total_is_handed_back_and_changes_nothing() -> None:
