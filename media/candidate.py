@@ -51,13 +51,6 @@ class Candidate:
             return False
         return True
 
-    def extension(self, name: str) -> str | None:
-        """Value of an extension such as `raddr`, `rport`, `tcptype` or `generation`."""
-        for key, value in zip(self.extensions[::2], self.extensions[1::2], strict=False):
-            if key.lower() == name:
-                return value
-        return None
-
     def __str__(self) -> str:
         words = (
             self.foundation,

@@ -6,8 +6,6 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
-from media.ice_values import Address
-
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -70,11 +68,6 @@ class DestinationPolicy:
         ):
             return "address is special-purpose and not in an allowed network"
         return None
-
-
-def address_allowed(policy: DestinationPolicy, address: Address) -> bool:
-    """Whether media may go to the address."""
-    return policy.refusal(*address) is None
 
 
 def _unwrap(address: Ip) -> Ip:

@@ -21,6 +21,8 @@ from typing import Final
 from media.ice_admission import Admission
 from media.ice_check import Check, Checks
 from media.ice_checklist import CandidatePair, Checklist
+from media.ice_consent import Consent
+from media.ice_role import Role
 from media.ice_values import (
     Address,
     ConsentLost,
@@ -77,16 +79,14 @@ class IceAgent:
         component: int = 1,
         settings: IceSettings = _DEFAULTS,
     ) -> None:
-        self.controlling = controlling and not lite
         self.lite = lite
         self.state: IceState = "new"
         self.selected: Address | None = None
         self.malformed = 0
         self._settings = settings
-        self._rand = rand
         self._base = base
         self._component = component
-        self._tie_breaker = rand.getrandbits(64)
+        self._role = Role(controlling=controlling and not lite, fixed=lite, rand=rand)
         self._local = credentials
         self._admission = Admission(credentials, settings)
         self._remote: IceParameters | None = None
@@ -94,13 +94,10 @@ class IceAgent:
         self._checks = Checks(component, settings, rand)
         self._validated: dict[Address, None] = {}
         self._early: list[tuple[StunMessage, Address]] = []
-        self._selected_pair: CandidatePair | None = None
-        self._consent_remote: IceCredentials | None = None
+        self._consent = Consent(settings, rand, lite=lite)
         self._check_at: float | None = None
         self._fail_at: float | None = None
         self._nominate_at: float | None = None
-        self._consent_at: float | None = None
-        self._consent_until: float | None = None
 
     def start(self, remote: IceParameters, now: float) -> list[IceAction]:
         """Begin with what the peer's SDP says; again only after restart().
@@ -113,7 +110,8 @@ class IceAgent:
         if self.lite and remote.lite:
             self.state = "failed"
             return [IceFailed("both sides are ICE lite")]
-        self.controlling = not self.lite and (self.controlling or remote.lite)
+        self._role.controlling = not self.lite and (self.controlling or remote.lite)
+        self._role.fixed = self.lite or remote.lite
         self._remote = remote
         self._admission.remote_ufrag = remote.credentials.ufrag
         self.state = "checking"
@@ -126,6 +124,11 @@ class IceAgent:
                 self._learn(request, source, now, actions)
         self._wake(now)
         return actions + self.expire(now)
+
+    @property
+    def controlling(self) -> bool:
+        """Whether we nominate; a conflict may change it."""
+        return self._role.controlling
 
     def restart(self, credentials: IceCredentials) -> None:
         """Begin a new ICE generation (RFC 8445 section 9); start() follows with the peer's.
@@ -167,8 +170,8 @@ class IceAgent:
             self._check_at,
             self._fail_at,
             self._nominate_at,
-            self._consent_at,
-            self._consent_until,
+            self._consent.ask_at,
+            self._consent.until,
             self._checks.next_at(),
         )
         return min((at for at in times if at is not None), default=None)
@@ -177,7 +180,7 @@ class IceAgent:
         """Do what is due."""
         if self._fail_at is not None and now >= self._fail_at:
             return self._end("failed", IceFailed("no candidate pair worked in time"))
-        if self._consent_until is not None and now >= self._consent_until:
+        if self._consent.expired(now):
             if self.state == "connected":
                 return self._end("lost", ConsentLost())
             self._forget_selected()
@@ -190,7 +193,7 @@ class IceAgent:
             self._nominate_best(now)
         if self._check_at is not None and now >= self._check_at:
             self._send_next_check(now, actions)
-        if self._consent_at is not None and now >= self._consent_at:
+        if self._consent.ask_at is not None and now >= self._consent.ask_at:
             self._send_consent_check(now, actions)
         return actions
 
@@ -204,7 +207,7 @@ class IceAgent:
             return [] if answer is None else [SendStun(answer, source)]
         actions: list[IceAction] = [SendStun(binding_success(request, source, local.key), source)]
         if source == self.selected and self.lite:
-            self._consent_until = now + self._settings.consent_timeout
+            self._consent.renew(now)
         if local is not self._local:
             return actions
         if self.state != "connected":
@@ -217,18 +220,13 @@ class IceAgent:
 
     def _conflicts(self, request: StunMessage) -> bool:
         """Repair a role conflict (RFC 8445 section 7.3.1.1); True if the peer must switch."""
-        theirs = request.ice_controlling if self.controlling else request.ice_controlled
-        if theirs is None:
-            return False
-        if self.lite or (self._remote is not None and self._remote.lite):
-            return True
-        if self.controlling == (self._tie_breaker >= theirs):
-            return True
-        self._switch_role()
-        return False
+        verdict = self._role.judge(request)
+        if verdict == "switch":
+            self._switch_role()
+        return verdict == "refuse"
 
     def _switch_role(self) -> None:
-        self.controlling = not self.controlling
+        self._role.switch()
         for pair in self._checklist.pairs.values():
             pair.nominated = False
 
@@ -267,7 +265,7 @@ class IceAgent:
         if response.message_class is MessageClass.ERROR:
             self._on_error(response, check, now, actions)
         elif check.consent:
-            self._consent_until = now + self._settings.consent_timeout
+            self._consent.renew(now)
         else:
             self._on_success(check, now, actions)
         return actions
@@ -280,10 +278,10 @@ class IceAgent:
             # RFC 7675 section 5.2: 403 takes consent back at once.
             if code == 403:
                 actions.extend(self._end("lost", ConsentLost()))
-        elif code == 487 and not self._peer_is_lite:
+        elif code == 487 and not self._role.fixed:
             if check.controlling == self.controlling:
                 self._switch_role()
-                self._tie_breaker = self._rand.getrandbits(64)
+                self._role.renew()
             self._checklist.trigger(check.pair)
             self._wake(now)
         else:
@@ -341,7 +339,7 @@ class IceAgent:
             pair,
             local=self._local,
             remote=self._remote.credentials,
-            role=(self.controlling, self._tie_breaker),
+            role=(self.controlling, self._role.tie_breaker),
             nominating=self.controlling and pair.nominated,
             consent=False,
             rto=max(self._settings.rto, self._settings.ta * self._checklist.unfinished),
@@ -352,7 +350,7 @@ class IceAgent:
 
     def _select(self, pair: CandidatePair, now: float, actions: list[IceAction]) -> None:
         """Select a nominated pair; a later one only if it is of higher priority."""
-        current = self._selected_pair
+        current = self._consent.pair
         if self.state == "connected" and current is not None:
             if pair is not current and pair.remote_priority > current.remote_priority:
                 self._adopt(pair, now, actions)
@@ -366,36 +364,29 @@ class IceAgent:
 
     def _adopt(self, pair: CandidatePair, now: float, actions: list[IceAction]) -> None:
         assert self._remote is not None
-        self._selected_pair = pair
-        self._consent_remote = self._remote.credentials
+        self._consent.begin(pair, self._remote.credentials, now)
         self.selected = pair.remote
         self._validated[pair.remote] = None
         if self.controlling:
             self._checklist.keep_only(pair)
-        self._consent_until = now + self._settings.consent_timeout
-        if not self.lite:
-            self._consent_at = now + self._consent_interval()
         actions.append(Selected(pair.remote))
 
     def _send_consent_check(self, now: float, actions: list[IceAction]) -> None:
-        self._consent_at = now + self._consent_interval()
-        pair, remote = self._selected_pair, self._consent_remote
+        self._consent.asked(now)
+        pair, remote = self._consent.pair, self._consent.remote
         if pair is None or remote is None:
             return
         check = self._checks.open(
             pair,
             local=self._admission.accepted[-1],
             remote=remote,
-            role=(self.controlling, self._tie_breaker),
+            role=(self.controlling, self._role.tie_breaker),
             nominating=False,
             consent=True,
             rto=self._settings.rto,
             now=now,
         )
         actions.append(SendStun(check.data, pair.remote))
-
-    def _consent_interval(self) -> float:
-        return self._settings.consent_interval * self._rand.uniform(0.8, 1.2)
 
     @property
     def credentials(self) -> IceCredentials:
@@ -410,10 +401,6 @@ class IceAgent:
     @property
     def _may_check(self) -> bool:
         return self.state == "checking" and not self.lite
-
-    @property
-    def _peer_is_lite(self) -> bool:
-        return self._remote is not None and self._remote.lite
 
     def _wake(self, now: float) -> None:
         """Have the next check sent, no sooner than Ta after the last."""
@@ -435,5 +422,5 @@ class IceAgent:
     def _forget_selected(self) -> None:
         if self.selected is not None:
             self._validated.pop(self.selected, None)
-        self.selected = self._selected_pair = None
-        self._consent_at = self._consent_until = None
+        self.selected = None
+        self._consent.end()

@@ -1,6 +1,7 @@
 """The checklist of one component (RFC 8445 section 6.1): pairs of our one base with remotes.
 
-An agent of ours has one socket, so a pair is known by its remote address.
+An agent of ours has one socket, so a pair is known by its remote address and pair priority
+(section 6.1.2.3) orders pairs just as the remote candidate's priority does.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from media.candidate import Candidate, candidate_priority
+from media.candidate import Candidate
 from media.ice_values import Address, IceSettings
 
 PairState = Literal["frozen", "waiting", "in-progress", "succeeded", "failed"]
@@ -18,7 +19,7 @@ PairState = Literal["frozen", "waiting", "in-progress", "succeeded", "failed"]
 
 @dataclass(slots=True)
 class CandidatePair:
-    """One pair; priorities are of our and the peer's candidate (RFC 8445 section 6.1.2.3)."""
+    """One pair; the priority is that of the peer's candidate."""
 
     remote: Address
     remote_priority: int
@@ -35,7 +36,6 @@ class Checklist:
         self._base = (str(ipaddress.ip_address(base[0])), base[1])
         self._version = ipaddress.ip_address(base[0]).version
         self._component = component
-        self._local_priority = candidate_priority("host", component)
         self._settings = settings
         self.pairs: dict[Address, CandidatePair] = {}
         self.triggered: list[CandidatePair] = []
@@ -69,12 +69,6 @@ class Checklist:
         if known is None:
             known = self._add(address, priority, f"prflx:{address[0]}")
         return known
-
-    def priority(self, pair: CandidatePair, *, controlling: bool) -> int:
-        """RFC 8445 section 6.1.2.3."""
-        ours, theirs = self._local_priority, pair.remote_priority
-        g, d = (ours, theirs) if controlling else (theirs, ours)
-        return (min(g, d) << 32) + 2 * max(g, d) + (g > d)
 
     def unfreeze(self) -> None:
         """Let one pair of each foundation wait if none of it is being checked (6.1.2.6)."""

@@ -74,7 +74,7 @@ class IceSettings:
     max_validated: int = 32
     """Addresses the peer proved itself from; further ones are not let through."""
     requests_per_source: int = 100
-    """Requests answered in a second for one source host; the rest is dropped."""
+    """Most requests answered in any second for one source host; the rest is dropped."""
     refusals_per_second: int = 500
     """Error responses to unauthenticated requests in a second, all sources together."""
     max_sources: int = 1_024

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -228,8 +227,3 @@ def _unspecified(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def live(remotes: Iterable[RemoteMedia | None]) -> tuple[RemoteMedia, ...]:
-    """The streams that are neither refused nor unsupported."""
-    return tuple(remote for remote in remotes if remote is not None)
