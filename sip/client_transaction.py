@@ -6,7 +6,7 @@ silent or answers 503 makes room for the next. No I/O happens here: a Carrier do
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from sip.flow import Flow, Hop
@@ -47,8 +47,20 @@ ClientEvent = ResponseEvent | FailedEvent
 class Carrier(Protocol):
     """What sending needs of the wire; sip.outgoing has it."""
 
-    def hops_for(self, request: Request, hop: Hop) -> Sequence[Hop]:
-        """Give the hops a hop stands for: TCP first where a request is too long for UDP."""
+    def plan(self, request: Request, hops: Sequence[Hop]) -> list[Hop]:
+        """Give the hops to try, in order: TCP before UDP for what is long, bad ones last."""
+
+    def patience(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call when a hop was silent too long; the returned function stops that."""
+
+    def reached(self, hop: Hop, response: Response) -> None:
+        """A hop answered."""
+
+    def unreached(self, hop: Hop) -> None:
+        """A hop could not be reached, or stayed silent."""
+
+    def give_up(self, key: ClientKey, detail: str) -> None:
+        """End a transaction of the layer that had no response; it reports that it failed."""
 
     def ready_flow(self, hop: Hop) -> Flow | None:
         """Give a flow that is open, None where `connect` is needed; raises SendFailed."""
@@ -90,6 +102,7 @@ class ClientTransaction:
         "_request",
         "_retried",
         "_reused",
+        "_stop_waiting",
         "_suffix",
         "finished",
         "hop",
@@ -108,12 +121,13 @@ class ClientTransaction:
         self.key: ClientKey | None = None
         self.finished = False
         self._request = request
-        self._hops = [each for hop in hops for each in carrier.hops_for(request, hop)]
+        self._hops = carrier.plan(request, hops)
         self._on_event = on_event
         self._carrier = carrier
         self._suffix = suffix
         self._flow: Flow | None = None
         self._give_up_connecting: Callable[[], None] | None = None
+        self._stop_waiting: Callable[[], None] | None = None
         self._details: list[tuple[Cause, str]] = []
         self._last_503: ResponseEvent | None = None
         self._cancel_headers: Sequence[tuple[str, str]] | None = None
@@ -150,6 +164,8 @@ class ClientTransaction:
         hop, status = self.hop, response.status_code
         if key != self.key or hop is None:
             return
+        self._be_patient()
+        self._carrier.reached(hop, response)
         event = ResponseEvent(response, hop, self._flow)
         if status < 200:
             self._provisional = True
@@ -166,8 +182,9 @@ class ClientTransaction:
 
     def timed_out(self, key: ClientKey) -> None:
         """Timer B or F fired, or a CANCEL stayed without effect."""
-        if key != self.key or self.hop is None:
+        if key != self.key or self.hop is None or self.finished:
             return
+        self._blame_hop()
         self._failed("timeout", f"{self.hop.transport}: {self.hop.address} did not answer")
 
     def transport_failed(self, key: ClientKey, detail: str) -> None:
@@ -190,7 +207,7 @@ class ClientTransaction:
             try:
                 flow = self._carrier.ready_flow(hop)
             except SendFailed as failure:
-                self._note(failure.cause, failure.detail)
+                self._details.append((failure.cause, failure.detail))
                 continue
             if flow is None:
                 self._reused = False
@@ -204,6 +221,7 @@ class ClientTransaction:
     def _connected(self, result: Flow | SendFailed) -> None:
         self._give_up_connecting = None
         if isinstance(result, SendFailed):
+            self._blame_hop()
             self._failed(result.cause, result.detail)
         else:
             self._begin(result)
@@ -212,12 +230,13 @@ class ClientTransaction:
         self._flow = flow
         self._provisional = self._early = False
         request = self._carrier.with_via(self._request, flow, self._suffix)
+        if self._hops:
+            self._stop_waiting = self._carrier.patience(self._silent)
         self._carrier.begin(self, request, flow)
 
     def _failed(self, cause: Cause, detail: str) -> None:
-        if self.finished:
-            return
-        self._note(cause, detail)
+        self._be_patient()
+        self._details.append((cause, detail))
         if self._may_go_on():
             self._next()
         else:
@@ -227,8 +246,22 @@ class ClientTransaction:
         """Another hop may be tried: not once a phone rings there, nor for a cancelled request."""
         return bool(self._hops) and self._cancel_headers is None and not self._early
 
-    def _note(self, cause: Cause, detail: str) -> None:
-        self._details.append((cause, detail))
+    def _silent(self) -> None:
+        """No response at all, and there are other hops: do not wait for timer B."""
+        self._stop_waiting = None
+        key, hop = self.key, self.hop
+        if key is not None and hop is not None and self._may_go_on():
+            self._blame_hop()
+            self._carrier.give_up(key, f"{hop.transport}: {hop.address} did not answer")
+
+    def _be_patient(self) -> None:
+        if self._stop_waiting is not None:
+            self._stop_waiting()
+            self._stop_waiting = None
+
+    def _blame_hop(self) -> None:
+        if self.hop is not None:
+            self._carrier.unreached(self.hop)
 
     def _exhausted(self) -> None:
         self.finished = True
@@ -254,8 +287,3 @@ class ClientTransaction:
         if not self._cancel_sent and self.key is not None and self._request.method == "INVITE":
             self._cancel_sent = True
             self._carrier.cancel(self.key, self._cancel_headers or ())
-
-
-def over_tcp(hop: Hop) -> Hop:
-    """Give the same hop over TCP, for what is too long for UDP (RFC 3261 18.1.1)."""
-    return replace(hop, transport="tcp", listener=None)

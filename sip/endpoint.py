@@ -93,7 +93,13 @@ class Endpoint:
             max_lingering=settings.max_lingering,
         )
         self._servers: dict[ServerKey, ServerTransaction] = {}
-        self._outgoing = Outgoing(self.transports, self._layer, self, udp_limit=settings.udp_limit)
+        self._outgoing = Outgoing(
+            self.transports,
+            self._layer,
+            self,
+            udp_limit=settings.udp_limit,
+            failover_after=settings.failover_after,
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._draining = False
@@ -215,7 +221,7 @@ class Endpoint:
     def closed(self, flow: Flow, reason: str) -> None:
         """A connection is gone: requests on it that nobody answered yet have failed."""
         for key in self._outgoing.unanswered_on(flow):
-            self._fail(key, reason)
+            self.fail(key, reason)
 
     # For the sending half (Driver).
 
@@ -233,6 +239,15 @@ class Endpoint:
             call()
         except Exception:  # noqa: BLE001 - the outermost loop: our own fault, never the peer's
             _log.exception("the transaction user failed")
+
+    def later(self, delay: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call in `delay` seconds, errors caught; the returned function stops that."""
+        return self._loop.call_later(delay, self.guarded, call).cancel
+
+    def fail(self, key: ClientKey, detail: str) -> None:
+        """Tell the layer that a client transaction cannot go on, and why."""
+        self._outgoing.note_fault(key, detail)
+        self.run(self._layer.transport_failed(key, self._loop.time()))
 
     def run(self, actions: Iterable[Action]) -> None:
         """Carry out actions of the transaction layer, then set the timer."""
@@ -255,7 +270,7 @@ class Endpoint:
         try:
             self._write(flow, action.message)
         except SendFailed as failure:
-            self._fail(key, failure.detail)
+            self.fail(key, failure.detail)
 
     def _request_received(self, action: RequestReceived) -> None:
         transaction = ServerTransaction(self, action.key, action.request, action.flow)
@@ -368,10 +383,6 @@ class Endpoint:
         self.transports.write(flow, message.to_bytes())
         if self._observer is not None:
             self._observer.message("out", flow, message)
-
-    def _fail(self, key: ClientKey, detail: str) -> None:
-        self._outgoing.note_fault(key, detail)
-        self.run(self._layer.transport_failed(key, self._loop.time()))
 
     def _response(
         self,

@@ -5,11 +5,12 @@ the endpoint, and keeps the tables that lead from a transaction of the layer bac
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sip.client_transaction import ClientEvent, ClientTransaction, over_tcp
-from sip.flow import Address, Flow, Hop
+from sip.client_transaction import ClientEvent, ClientTransaction
+from sip.flow import Flow, Hop
+from sip.hop_health import HopHealth
 from sip.message import Request, Response
 from sip.transaction.actions import Action, TransportFailed
 from sip.transaction.derived import cancel_for
@@ -19,8 +20,7 @@ from sip.transport.receiver import SendFailed
 from sip.transport.transport_set import TransportSet
 from sip.transport.via import push_via
 
-_REFUSALS_KEPT = 1_024
-_REFUSAL_SECONDS = 60.0
+_LONGEST_RETRY_AFTER = 60
 
 
 class Driver(Protocol):
@@ -35,8 +35,14 @@ class Driver(Protocol):
     def soon(self, call: Callable[[], None]) -> None:
         """Call after the present event was handled, errors caught."""
 
+    def later(self, delay: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call in `delay` seconds, errors caught; the returned function stops that."""
+
     def guarded(self, call: Callable[[], None]) -> None:
         """Call now, errors caught."""
+
+    def fail(self, key: ClientKey, detail: str) -> None:
+        """Tell the layer that a client transaction cannot go on, and why."""
 
 
 @dataclass(slots=True)
@@ -51,7 +57,7 @@ class _Sent:
 
 
 class Outgoing:
-    """Carrier of client transactions; `udp_limit` as in EndpointSettings."""
+    """Carrier of client transactions; `udp_limit` and `failover_after` as in EndpointSettings."""
 
     def __init__(
         self,
@@ -60,28 +66,59 @@ class Outgoing:
         driver: Driver,
         *,
         udp_limit: int | None,
+        failover_after: float,
     ) -> None:
         self._transports = transports
         self._layer = layer
         self._driver = driver
         self._udp_limit = udp_limit
+        self._failover_after = failover_after
+        self._health = HopHealth()
         self._sent: dict[ClientKey, _Sent] = {}
         self._keys_by_flow: dict[int, set[ClientKey]] = {}
-        self._no_tcp: dict[Address, float] = {}
 
     # For ClientTransaction (Carrier).
 
-    def hops_for(self, request: Request, hop: Hop) -> Sequence[Hop]:
-        """Put TCP before UDP where a request is too long for a datagram (RFC 3261 18.1.1)."""
-        limit = self._udp_limit
-        if hop.transport != "udp" or hop.flow is not None or limit is None:
-            return (hop,)
+    def plan(self, request: Request, hops: Sequence[Hop]) -> list[Hop]:
+        """Give the hops to try: TCP before UDP for what is long, bad ones last."""
+        planned: list[Hop] = []
+        for hop in hops:
+            if hop.transport == "udp":
+                planned += self._over_tcp(request, hop)
+            planned.append(hop)
+        return list(self._health.ordered(planned, self._driver.now()))
+
+    def _over_tcp(self, request: Request, hop: Hop) -> tuple[Hop, ...]:
+        """The same place over TCP, for what is too long for a datagram (RFC 3261 18.1.1)."""
+        if self._udp_limit is None or hop.flow is not None:
+            return ()
         length = len(request.body) + sum(len(n) + len(v) + 4 for n, v in request.headers)
-        if length <= limit or not self._transports.has_transport("tcp"):
-            return (hop,)
-        if self._no_tcp.get(hop.address, 0.0) > self._driver.now():
-            return (hop,)
-        return (over_tcp(hop), hop)
+        listener = self._transports.sibling(hop, "tcp") if length > self._udp_limit else None
+        if listener is None:
+            return ()
+        stream = replace(hop, transport="tcp", listener=listener)
+        return () if self._health.is_bad(stream, self._driver.now()) else (stream,)
+
+    def patience(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call when a hop was silent too long."""
+        return self._driver.later(self._failover_after, call)
+
+    def reached(self, hop: Hop, response: Response) -> None:
+        """A hop answered; with 503 and Retry-After it asks for a pause (RFC 3261 21.5.4)."""
+        self._health.recovered(hop)
+        if response.status_code == 503:
+            text = (response.headers.get("Retry-After") or "").partition(";")[0].strip()
+            if text.isascii() and text.isdigit() and len(text) < 10:
+                pause = min(int(text), _LONGEST_RETRY_AFTER)
+                self._health.failed(hop, self._driver.now(), seconds=pause)
+
+    def unreached(self, hop: Hop) -> None:
+        """A hop could not be reached, or stayed silent."""
+        self._health.failed(hop, self._driver.now())
+
+    def give_up(self, key: ClientKey, detail: str) -> None:
+        """End a transaction of the layer that had no response."""
+        self._driver.fail(key, detail)
 
     def ready_flow(self, hop: Hop) -> Flow | None:
         """Give a flow to a hop where one is open; raises SendFailed."""
@@ -90,12 +127,7 @@ class Outgoing:
     def connect(self, hop: Hop, then: Callable[[Flow | SendFailed], None]) -> Callable[[], None]:
         """Open a flow, then call `then`; calling what is returned gives up waiting."""
 
-        def done(result: Flow | SendFailed) -> None:
-            if hop.transport == "tcp" and isinstance(result, SendFailed):
-                self._remember_no_tcp(hop.address)
-            self._driver.guarded(lambda: then(result))
-
-        return self._transports.open(hop, done)
+        return self._transports.open(hop, lambda result: self._driver.guarded(lambda: then(result)))
 
     def with_via(self, request: Request, flow: Flow, suffix: str) -> Request:
         """Push our Via for a flow."""
@@ -193,8 +225,3 @@ class Outgoing:
         """Give the transactions on a connection that had no response at all."""
         keys = self._keys_by_flow.get(flow.flow_id, ())
         return [key for key in keys if not self._sent[key].answered]
-
-    def _remember_no_tcp(self, address: Address) -> None:
-        if len(self._no_tcp) >= _REFUSALS_KEPT:
-            self._no_tcp.clear()
-        self._no_tcp[address] = self._driver.now() + _REFUSAL_SECONDS

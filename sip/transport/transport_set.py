@@ -120,6 +120,17 @@ class TransportSet:
             for settings in self._settings.values()
         )
 
+    def sibling(self, hop: Hop, transport: Transport) -> str | None:
+        """Give the listener of another transport at the address a hop would be sent from."""
+        try:
+            host = self._listener_for(hop).bind.host
+        except SendFailed:
+            return None
+        for settings in self._settings.values():
+            if settings.transport == transport and settings.bind.host == host:
+                return settings.name
+        return None
+
     @property
     def connection_count(self) -> int:
         """How many connections are open or being made, inbound and outbound."""

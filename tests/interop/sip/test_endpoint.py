@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sip.endpoint import ClientEvent, FailedEvent, ResponseEvent
+from sip.endpoint import ClientEvent, EndpointSettings, FailedEvent, ResponseEvent
 from sip.flow import Address, Hop, Transport
+from sip.timers import Timers
 from sip.transport.settings import TlsSettings
 from tests.support.sip_endpoints import (
     Events,
@@ -326,3 +327,63 @@ def test_a_listener_without_usable_certificate_is_not_made(tmp_path: Path) -> No
         asyncio.run(make(None))
     with pytest.raises(OSError, match=r"PEM|No such file"):
         asyncio.run(make(TlsSettings(str(tmp_path / "none"), str(tmp_path / "none"))))
+
+
+async def test_a_silent_hop_makes_room_before_timer_b_and_is_tried_last_next_time() -> None:
+    settings = EndpointSettings(failover_after=0.2)
+    user, first, second = User(), Events(), Events()
+    async with (
+        running(listener("udp"), settings=settings, timers=Timers()) as alpha,
+        running(listener("udp", "127.0.0.3"), user=user) as beta,
+    ):
+        hops = [Hop("udp", Address("127.0.0.7", 9)), hop_to(beta, "udp")]
+        alpha.send(request(), hops, first)
+        await first.until(is_final, timeout=2)
+        assert statuses(first) == [180, 200]
+        again = alpha.send(request(call_id="next"), hops, second)
+        assert again.hop == hops[1]
+        await second.until(is_final, timeout=2)
+
+
+async def test_a_hop_that_is_slow_but_alive_is_waited_for() -> None:
+    settings = EndpointSettings(failover_after=0.2)
+    slow, other, events = User(ring_only=True), User(), Events()
+    async with (
+        running(listener("udp"), settings=settings) as alpha,
+        running(listener("udp", "127.0.0.3"), user=slow) as beta,
+        running(listener("udp", "127.0.0.4"), user=other) as gamma,
+    ):
+        alpha.send(request(), [hop_to(beta, "udp"), hop_to(gamma, "udp")], events)
+        await asyncio.sleep(0.5)
+        assert statuses(events) == [180]
+        assert other.requests == []
+
+
+async def test_a_full_table_refuses_new_requests_and_says_when_to_come_back() -> None:
+    settings = EndpointSettings(max_transactions=3, retry_after=(2, 4))
+    user = User(silent=True)
+    async with (
+        running(listener("udp")) as alpha,
+        running(listener("udp", "127.0.0.3"), user=user, settings=settings) as beta,
+    ):
+        results = [Events() for _ in range(5)]
+        for number, events in enumerate(results):
+            alpha.send(request(call_id=f"c{number}"), [hop_to(beta, "udp")], events)
+        for events in results[3:]:
+            refused = await events.until(is_final)
+            assert isinstance(refused, ResponseEvent)
+            assert refused.response.status_code == 503
+            assert refused.response.headers.get("Retry-After") in ("2", "3", "4")
+        assert len(user.requests) == 3
+
+
+async def test_our_own_full_table_fails_requests_and_forgets_them() -> None:
+    settings = EndpointSettings(max_transactions=2)
+    async with running(listener("udp"), settings=settings) as alpha:
+        nowhere = Hop("udp", Address("127.0.0.7", 9))
+        results = [Events() for _ in range(3)]
+        for number, events in enumerate(results):
+            alpha.send(request(call_id=f"c{number}"), [nowhere], events)
+        failed = await results[2].until(is_final)
+        assert isinstance(failed, FailedEvent)
+        assert "our own limit" in failed.detail
