@@ -187,16 +187,27 @@ class ClientTransaction:
         self._blame_hop()
         self._failed("timeout", f"{self.hop.transport}: {self.hop.address} did not answer")
 
-    def transport_failed(self, key: ClientKey, detail: str) -> None:
-        """The request could not be sent, or its connection broke before any answer."""
+    def transport_failed(self, key: ClientKey, detail: str | None) -> None:
+        """The request could not be sent, or its connection broke before any answer.
+
+        Without `detail` it is nobody's fault but ours: the table of transactions is full.
+        """
         hop = self.hop
         if key != self.key or hop is None or self.finished:
             return
-        if self._reused and not self._retried and not self._provisional and hop.flow is None:
+        if (
+            detail
+            and self._reused
+            and not self._retried
+            and not self._provisional
+            and hop.flow is None
+        ):
             # An old connection may have died unnoticed: that says nothing against the hop.
             self._retried = True
             self._hops.insert(0, hop)
-        self._failed("transport", detail)
+        elif detail is not None:
+            self._blame_hop()
+        self._failed("transport", detail or "our own limit of transactions is reached")
 
     def _next(self) -> None:
         self.key = None

@@ -6,18 +6,16 @@ file runs their actions, keeps one timer, and never lets anything from the netwo
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import random
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sip.client_transaction import ClientEvent, ClientTransaction, FailedEvent, ResponseEvent
 from sip.flow import Flow, Hop
 from sip.headers import MalformedHeader
-from sip.message import Request, Response, response_to
+from sip.message import Request, Response
 from sip.outgoing import Outgoing
+from sip.own_responses import OwnResponses
 from sip.parser import MalformedMessage
 from sip.timers import Timers
 from sip.transaction.actions import (
@@ -63,15 +61,13 @@ _log = logging.getLogger(__name__)
 
 # Timers closer than this are handled together: transactions by the thousand, one wake-up.
 _TIMER_GRAIN = 0.01
-_REFUSALS_KEPT = 1_024
-_REFUSAL_SECONDS = 60.0
 
 
 class Endpoint:
     """SIP over all listeners, for one transaction user.
 
-    Raises ValueError and OSError as TransportSet does. `clock` reads the time in seconds; the
-    event loop's is right except in tests.
+    To be made inside the event loop it runs on. Raises ValueError and OSError as TransportSet
+    does.
     """
 
     def __init__(
@@ -84,7 +80,6 @@ class Endpoint:
         observer: Observer | None = None,
     ) -> None:
         self.transports = TransportSet(listeners, self, max_waiting=settings.max_connecting)
-        self._settings = settings
         self._user = user
         self._observer = observer
         self._layer = TransactionLayer(
@@ -104,7 +99,7 @@ class Endpoint:
         self._timer_at = 0.0
         self._draining = False
         self._drained = asyncio.Event()
-        self._tag_key = secrets.token_bytes(16)
+        self._own = OwnResponses(settings.retry_after)
         self._do: dict[type[Action], Callable[[Any], None]] = {
             Transmit: self._transmit,
             RequestReceived: self._request_received,
@@ -280,13 +275,13 @@ class Endpoint:
         except Exception:  # noqa: BLE001 - the outermost loop: our own fault, never the peer's
             _log.exception("call %s: the transaction user failed", action.request.call_id)
             if not transaction.final_sent:
-                transaction.respond(self._response(action.request, 500))
+                transaction.respond(self._own.make(action.request, 500))
 
     def _cancel_received(self, action: CancelReceived) -> None:
         cancel = ServerTransaction(self, action.key, action.request, action.flow)
         self._servers[action.key] = cancel
         invite = self._servers.get(action.invite_key) if action.invite_key is not None else None
-        cancel.respond(self._response(action.request, 481 if invite is None else 200))
+        cancel.respond(self._own.make(action.request, 481 if invite is None else 200))
         if invite is not None and not invite.final_sent:
             self.guarded(lambda: self._user.on_cancel(invite, action.request))
 
@@ -362,15 +357,11 @@ class Endpoint:
 
     def _answer(self, request: Request, verdict: Assessment, flow: Flow) -> None:
         """Answer without a transaction what never becomes one."""
-        status = verdict.status or 400
-        response = self._response(request, status, verdict.reason_phrase, verdict.headers)
-        self._reply(response, flow)
-        self.dropped(f"answered {status}: {verdict.reason}", flow)
+        self._reply(self._own.refusal(request, verdict), flow)
+        self.dropped(f"answered {verdict.status}: {verdict.reason}", flow)
 
     def _overloaded(self, request: Request, flow: Flow) -> None:
-        low, high = self._settings.retry_after
-        wait = str(random.randint(low, high))  # noqa: S311 - spreads clients, guards nothing
-        self._reply(self._response(request, 503, None, (("Retry-After", wait),)), flow)
+        self._reply(self._own.overloaded(request), flow)
         self.dropped("overloaded: answered 503", flow)
 
     def _reply(self, response: Response, flow: Flow) -> None:
@@ -383,19 +374,6 @@ class Endpoint:
         self.transports.write(flow, message.to_bytes())
         if self._observer is not None:
             self._observer.message("out", flow, message)
-
-    def _response(
-        self,
-        request: Request,
-        status: int,
-        phrase: str | None = None,
-        headers: Sequence[tuple[str, str]] = (),
-    ) -> Response:
-        """Make a response of our own, with the same tag each time (RFC 3261 8.2.7)."""
-        seed = "".join(request.headers.get(name) or "" for name in ("Via", "Call-ID", "From"))
-        digest = hashlib.blake2s(seed.encode("utf-8", "surrogateescape"), key=self._tag_key)
-        tag = digest.hexdigest()[:16]
-        return response_to(request, status, phrase, to_tag=tag, headers=headers)
 
     # The timer.
 

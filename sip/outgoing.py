@@ -53,7 +53,7 @@ class _Sent:
     request: Request
     flow: Flow
     answered: bool = False
-    fault: str = "our own limit of transactions is reached"
+    fault: str | None = None
 
 
 class Outgoing:

@@ -16,8 +16,8 @@ class EndpointSettings:
     `max_transactions` and `max_lingering` bound the transaction layer, `max_connecting` the
     requests that wait for a connection. A request longer than `udp_limit` bytes goes by TCP where
     the peer takes it (RFC 3261 18.1.1); None never does that. A hop that gives no response for
-    `failover_after` seconds makes room for the next, if there is one. `retry_after` is the range, in
-    seconds, of what an overloaded endpoint tells its clients.
+    `failover_after` seconds makes room for the next, if there is one. `retry_after` is the range,
+    in seconds, of what an overloaded endpoint tells its clients.
     """
 
     max_transactions: int = 50_000
