@@ -14,6 +14,7 @@ from gateway.config.base import (
     HostPort,
     IpAddress,
     Number,
+    NumberRange,
     Port,
     Seconds,
     Section,
@@ -95,8 +96,13 @@ class Spin(Section):
         "certificate names.",
     )
     unknown_senders: Literal["answer", "silent"] = Field(
-        default="answer",
-        description="Whether invitations from numbers without a rule are answered.",
+        default="silent",
+        description="Whether invitations from senders outside known_senders are answered; "
+        "silence looks like a phone that is off.",
+    )
+    known_senders: tuple[NumberRange, ...] = Field(
+        default=(),
+        description="Numbers, or prefixes such as +1212, whose invitations are answered.",
     )
     invitations_per_number_hour: Count = Field(
         default=10, ge=1, description="Invitations sent to one number in an hour."
@@ -128,9 +134,6 @@ class Smpp(Section):
     window: Count = Field(default=10, ge=1, le=200, description="Messages sent but unanswered.")
     submit_timeout_seconds: Seconds = Field(
         default=5.0, gt=0, description="Time for the SMSC to take one message."
-    )
-    enquire_link_seconds: Seconds = Field(
-        default=30.0, gt=0, description="Interval of enquire_link."
     )
     reconnect_seconds: Seconds = Field(
         default=2.0, gt=0, description="First pause before a new bind; it doubles up to a minute."

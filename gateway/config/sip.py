@@ -74,7 +74,7 @@ class Sip(Section):
         default=50_000, ge=100, description="Transactions at once; beyond it new requests get 503."
     )
     max_message_bytes: Count = Field(
-        default=65_535, ge=2_048, le=1_048_576, description="Largest message; beyond it 513."
+        default=64_000, ge=2_048, le=64_000, description="Largest message; beyond it 513."
     )
     max_connections: Count = Field(
         default=2_000, ge=1, description="TCP and TLS connections at once, a listener."
@@ -125,6 +125,7 @@ class User(Section):
     attest: Literal["A", "B", "C"] = Field(
         default="A", description="Attestation level of the user's calls (RFC 8588 section 4)."
     )
+    max_calls: Count = Field(default=10, ge=1, description="Calls at once; beyond it 403.")
     media: Literal["rtp", "sdes", "pass"] = Field(
         default="sdes",
         description="What the user's device is offered: plain RTP, SDES-SRTP, or (pass) the "

@@ -49,6 +49,10 @@ class Verification(Section):
         description="Service provider codes whose certificates may sign any number; '*' for "
         "all. Certificates with numbers or ranges need no entry.",
     )
+    require_media_keys: Flag = Field(
+        default=False,
+        description="Refuse a call whose SDP has fingerprints that no mky claim holds.",
+    )
     replay_entries: Count = Field(
         default=100_000, ge=1_000, description="PASSporTs remembered to refuse a replay."
     )
@@ -75,9 +79,6 @@ class Fetch(Section):
     max_per_host: Count = Field(default=4, ge=1, description="Requests at once to one host.")
     max_total: Count = Field(default=32, ge=1, description="Requests at once.")
     cache_entries: Count = Field(default=5_000, ge=10, description="Certificate chains cached.")
-    negative_seconds: Seconds = Field(
-        default=30.0, ge=0, description="How long a failed fetch is not tried again."
-    )
 
 
 class Repository(Section):

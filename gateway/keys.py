@@ -1,0 +1,166 @@
+"""Keys, certificates and secrets of a configuration, read and held against each other at once.
+
+Everything here is done before anything listens, so that a wrong file is one clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.config.files import read_file, read_secret
+from gateway.config.load import ConfigError
+from gateway.config.root import Config
+from stir.authentication import AuthenticationService
+from stir.certificate import KeyMismatch, MalformedCredential, load_certificates
+
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the files of a configuration held; nothing of it shows in a repr."""
+
+    authentication: AuthenticationService | None
+    sti_trust_anchors: tuple[x509.Certificate, ...]
+    passwords: dict[str, str] = field(repr=False)
+    smpp_password: str | None = field(repr=False)
+    agent_token: str | None = field(repr=False)
+    admin_token: str | None = field(repr=False)
+
+
+def load_keys(config: Config) -> Keys:
+    """Read every file the configuration names; raises ConfigError with the key's path."""
+    for key, certificate, private_key in _server_pairs(config):
+        check_pair(certificate, private_key, key)
+    for key, path in _anchor_files(config):
+        if path is not None:
+            _certificates(read_file(path, key), path, key)
+    spin, smpp, admin = config.spin, config.sms.smpp, config.admin
+    agent = spin.agent if spin is not None else None
+    return Keys(
+        authentication=_authentication(config),
+        sti_trust_anchors=_sti_anchors(config),
+        passwords={
+            user.username: read_secret(user.password, user.password_file, f"user[{index}].password")
+            for index, user in enumerate(config.user)
+        },
+        smpp_password=read_secret(smpp.password, smpp.password_file, "sms.smpp.password")
+        if smpp
+        else None,
+        agent_token=read_secret(agent.token, agent.token_file, "spin.agent.token")
+        if agent
+        else None,
+        admin_token=read_secret(admin.token, admin.token_file, "admin.token") if admin else None,
+    )
+
+
+def _server_pairs(config: Config) -> list[tuple[str, Path, Path]]:
+    pairs = []
+    for index, listener in enumerate(config.listen):
+        if listener.certificate is not None and listener.key is not None:
+            pairs.append((f"listen[{index}]", listener.certificate, listener.key))
+    if config.spin is not None:
+        pairs.append(("spin", config.spin.certificate, config.spin.key))
+    repository = config.stir.repository
+    if repository is not None:
+        pairs.append(("stir.repository", repository.certificate, repository.key))
+    return pairs
+
+
+def _anchor_files(config: Config) -> list[tuple[str, Path | None]]:
+    files: list[tuple[str, Path | None]] = [
+        ("sip.trust_anchors", config.sip.trust_anchors),
+        ("fetch.trust_anchors", config.fetch.trust_anchors),
+    ]
+    files += [
+        (f"listen[{index}].client_trust_anchors", listener.client_trust_anchors)
+        for index, listener in enumerate(config.listen)
+    ]
+    return files
+
+
+def check_pair(certificate: Path, private_key: Path, key: str) -> None:
+    """Hold a TLS server's key against its certificate; raises ConfigError."""
+    chain = _certificates(
+        read_file(certificate, f"{key}.certificate"), certificate, f"{key}.certificate"
+    )
+    pem = read_file(private_key, f"{key}.key")
+    try:
+        loaded = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        raise ConfigError(f"{key}.key", f"{private_key} is not a PEM private key") from None
+    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if loaded.public_key().public_bytes(*spki) != chain[0].public_key().public_bytes(*spki):
+        raise ConfigError(f"{key}.key", f"{private_key} does not belong to {certificate}")
+
+
+def _certificates(pem: bytes, path: Path, key: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ConfigError(key, f"{path} holds no PEM certificate") from None
+
+
+def _authentication(config: Config) -> AuthenticationService | None:
+    settings = config.stir.authentication
+    if settings is None or not settings.enabled:
+        return None
+    key = "stir.authentication"
+    private_key = read_file(settings.key, f"{key}.key")
+    chain = read_file(settings.certificate, f"{key}.certificate")
+    try:
+        load_certificates(chain)
+    except MalformedCredential as error:
+        raise ConfigError(f"{key}.certificate", f"{settings.certificate}: {error}") from None
+    try:
+        return AuthenticationService(private_key, chain, settings.x5u)
+    except (MalformedCredential, KeyMismatch) as error:
+        raise ConfigError(f"{key}.key", f"{settings.key}: {error}") from None
+
+
+def _sti_anchors(config: Config) -> tuple[x509.Certificate, ...]:
+    settings = config.stir.verification
+    if settings is None:
+        return ()
+    anchors: list[x509.Certificate] = []
+    for index, path in enumerate(settings.trust_anchors):
+        key = f"stir.verification.trust_anchors[{index}]"
+        anchors += _certificates(read_file(path, key), path, key)
+    return tuple(anchors)
+
+
+def derived_key(state_directory: Path, purpose: str, length: int = 32) -> bytes:
+    """Return a key for one purpose, derived from the secret of the state directory (HKDF).
+
+    The secret is made at first use, readable by its owner only. Raises ConfigError where the
+    directory cannot be written.
+    """
+    path = state_directory / "secret"
+    try:
+        state_directory.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write_secret(path)
+        secret = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "provider.state_directory", f"{state_directory}: {error.strerror}"
+        ) from None
+    derivation = HKDF(hashes.SHA256(), length, salt=None, info=f"spingate {purpose}".encode())
+    return derivation.derive(secret)
+
+
+def _write_secret(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(_SECRET_BYTES))
