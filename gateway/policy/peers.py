@@ -1,0 +1,50 @@
+"""Which peer a request comes from, and what its calls must prove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Literal
+
+from gateway.config.sip import Peer
+from sip.flow import Flow
+
+IdentityPolicy = Literal["require", "mark", "observe"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTerms:
+    """The terms of one peer: its name for logs and limits, and the policy for its verdicts."""
+
+    name: str
+    identity: IdentityPolicy
+    max_calls: int
+
+
+class PeerPolicy:
+    """Matches the flow of a request to the first configured peer, or to the default terms."""
+
+    def __init__(
+        self, peers: Sequence[Peer], default: IdentityPolicy, max_calls: int = 1_000
+    ) -> None:
+        self._default = default
+        self._max_calls = max_calls
+        self._peers: list[tuple[str | None, list[IPv4Network | IPv6Network], PeerTerms]] = []
+        for peer in peers:
+            networks = [ip_network(network) for network in peer.sources]
+            terms = PeerTerms(
+                peer.domain or ",".join(peer.sources), peer.identity or default, peer.max_calls
+            )
+            self._peers.append((peer.domain, networks, terms))
+
+    def terms(self, flow: Flow) -> PeerTerms:
+        """Return the terms for a flow; a stranger is named by its address."""
+        address = ip_address(flow.remote.host)
+        for domain, networks, terms in self._peers:
+            if domain is not None and domain not in flow.peer_names:
+                continue
+            if networks and not any(address in network for network in networks):
+                continue
+            return terms
+        return PeerTerms(flow.remote.host, self._default, self._max_calls)
