@@ -124,6 +124,7 @@ class SmsTransceiver:
         self._bound = asyncio.Event()
         self._lost = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._passing: set[asyncio.Task[None]] = set()
         self._last_fault = "not started"
         self.counters = SmsCounters()
 
@@ -175,6 +176,58 @@ class SmsTransceiver:
             raise self._failed(progress.failure, detail) from None
         finally:
             self._waiting -= 1
+
+    def pass_on(self, sms: IncomingSms) -> None:
+        """Submit a received message once more, untouched, for the person it was sent to.
+
+        Returns at once. A message the SMSC does not take within `submit_timeout`, or beyond
+        `max_waiting`, is lost and counted: it was ours to hand on, and the log says so.
+        """
+        if len(self._passing) >= self._settings.max_waiting:
+            self._not_passed_on(sms, "too many messages wait")
+            return
+        task = asyncio.create_task(self._pass_on(sms), name="smpp pass on")
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+
+    async def _pass_on(self, sms: IncomingSms) -> None:
+        try:
+            async with asyncio.timeout(self._settings.submit_timeout), self._window:
+                await self._bound.wait()
+                status = await self._resubmit(sms)
+        except TimeoutError:
+            self._not_passed_on(sms, "the SMSC did not take it in time")
+        except SmsFailed as failed:
+            self._not_passed_on(sms, failed.detail)
+        else:
+            if status:
+                self._not_passed_on(sms, f"the SMSC refused it: command_status 0x{status:08x}")
+
+    async def _resubmit(self, sms: IncomingSms) -> int:
+        smsc = self._smsc
+        if smsc is None:
+            raise self._failed(SmsFailure.LINK_LOST, self._last_fault)
+        source_ton, source_npi = address_type(sms.source)
+        dest_ton, dest_npi = address_type(sms.destination)
+        try:
+            answer = await smsc.submit_sm(
+                sms.destination,
+                sms.octets,
+                source_addr=sms.source,
+                source_addr_ton=source_ton,
+                source_addr_npi=source_npi,
+                dest_addr_ton=dest_ton,
+                dest_addr_npi=dest_npi,
+                esm_class=sms.esm_class,
+                data_coding=sms.data_coding,
+            )
+        except smpp34.SmppError as error:
+            raise self._failed(SmsFailure.LINK_LOST, str(error)) from None
+        return answer.command_status
+
+    def _not_passed_on(self, sms: IncomingSms, detail: str) -> None:
+        self.counters.failed += 1
+        _log.warning("message lost", culprit=self._settings.name, message=str(sms), detail=detail)
 
     async def _submit_until_taken(
         self, message: OutgoingMessage, part: TextPart, progress: _Progress

@@ -1,0 +1,99 @@
+"""Counters and gauges for the operator; labels are closed lists, never what strangers send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway.trace import MessageTrace
+from sip.flow import Flow
+from sip.message import Request, Response
+
+
+class Metrics:
+    """The metrics of one gateway process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.messages = Counter(
+            "spingate_sip_messages",
+            "SIP messages by direction and transport",
+            ("direction", "transport"),
+            registry=self.registry,
+        )
+        self.dropped = Counter(
+            "spingate_sip_dropped",
+            "SIP input dropped, by reason",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.calls = Counter(
+            "spingate_calls",
+            "Calls ended, by direction and outcome",
+            ("direction", "outcome"),
+            registry=self.registry,
+        )
+        self.verdicts = Counter(
+            "spingate_verdicts",
+            "Verdicts on calls from peers, by reason",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.discoveries = Counter(
+            "spingate_discoveries",
+            "Numbers looked up, by source and outcome",
+            ("source", "outcome"),
+            registry=self.registry,
+        )
+        self.spin = Counter(
+            "spingate_spin",
+            "SPIN invitations and answers, by kind and outcome",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
+        self.media_events = Counter(
+            "spingate_media_events",
+            "Media legs connected and failed, by reason",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.setup_seconds = Histogram(
+            "spingate_setup_seconds",
+            "From INVITE to ringing",
+            ("direction",),
+            registry=self.registry,
+        )
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read at each scrape."""
+        Gauge(f"spingate_{name}", text, registry=self.registry).set_function(read)
+
+    def exposition(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+class SipObserver:
+    """What the SIP endpoint reports, counted and traced (a `sip.endpoint.Observer`)."""
+
+    def __init__(self, metrics: Metrics, trace: MessageTrace) -> None:
+        self._metrics = metrics
+        self._trace = trace
+        self._counters = {
+            (direction, transport): metrics.messages.labels(direction, transport)
+            for direction in ("in", "out")
+            for transport in ("udp", "tcp", "tls")
+        }
+
+    def message(
+        self, direction: Literal["in", "out"], flow: Flow, message: Request | Response
+    ) -> None:
+        """Count and trace one message."""
+        self._counters[direction, flow.transport].inc()
+        self._trace.message(direction, flow, message)
+
+    def dropped(self, reason: str, flow: Flow) -> None:
+        """Count one message that was dropped unanswered."""
+        self._metrics.dropped.labels(reason.partition(":")[0]).inc()
