@@ -1,0 +1,74 @@
+"""Where a call to an own number goes: the user's registered contacts, else a configured route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.calls.refusal import CallRefused
+from gateway.calls.targets import MediaKind, Route
+from gateway.config.base import NumberSet
+from gateway.config.sip import Route as RouteSettings
+from gateway.listeners import Listeners
+from gateway.locations import Locations
+from gateway.policy.callers import CallerPolicy
+from sip.flow import Transport
+from sip.uri import SipUri, parse_uri
+
+
+class Delivery:
+    """Finds the routes to own numbers."""
+
+    def __init__(
+        self,
+        locations: Locations,
+        callers: CallerPolicy,
+        listeners: Listeners,
+        routes: Sequence[RouteSettings],
+    ) -> None:
+        self._locations = locations
+        self._callers = callers
+        self._listeners = listeners
+        self._routes = [(NumberSet(route.numbers), route) for route in routes]
+
+    async def find(self, number: str) -> tuple[list[Route], MediaKind]:
+        """Return the routes to an own number and the media its device is offered.
+
+        Raises CallRefused: 480 where the user is known but not registered, 404 else.
+        """
+        owner = self._callers.owner(number)
+        if owner is not None:
+            routes = await self._registered(number)
+            if routes:
+                return routes, owner.media
+        for numbers, route in self._routes:
+            if number in numbers:
+                return [self._configured(route, number)], route.media
+        if owner is not None:
+            raise CallRefused(480, "The user has no device registered")
+        raise CallRefused(404, "No user of this provider has the number")
+
+    async def _registered(self, number: str) -> list[Route]:
+        routes = []
+        for location in await self._locations.find(number):
+            uri, flow = parse_uri(location.contact_uri), location.flow
+            if isinstance(uri, SipUri):
+                hop = self._listeners.hop(flow)
+                transports = frozenset({flow.transport})
+                routes.append(Route(uri, flow.listener, transports, (hop,), location.q))
+        return routes
+
+    def _configured(self, route: RouteSettings, number: str) -> Route:
+        uri = parse_uri(route.uri.replace("{number}", number))
+        assert isinstance(uri, SipUri)  # checked when the configuration was loaded
+        transport = _transport(uri)
+        listener = self._listeners.for_sending("access", transport)
+        if listener is None:
+            raise CallRefused(500, f"No access listener speaks {transport}")
+        return Route(uri, listener, frozenset({transport}))
+
+
+def _transport(uri: SipUri) -> Transport:
+    named = (uri.params.get("transport") or "").lower()
+    if named == "tcp":
+        return "tcp"
+    return "tls" if named == "tls" or uri.scheme == "sips" else "udp"

@@ -1,0 +1,192 @@
+"""Requests within a dialog: routed by the sealed tokens in their Route header fields alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.calls.ending import Ending
+from gateway.calls.forwarding import Destination, Forwarding
+from gateway.calls.media_control import SdpExchange, other
+from gateway.calls.refusal import CallRefused
+from gateway.calls.route_token import PARAMETER, RouteSeal, RouteToken
+from gateway.calls.state import Call
+from gateway.calls.wiring import Wiring
+from media.session import MediaRefused
+from sip.endpoint import ServerTransaction
+from sip.fields import NameAddr
+from sip.flow import Flow, Hop
+from sip.locate import NotLocated
+from sip.message import Request, Response
+from sip.proxy_request import prepare_forward
+from sip.uri import SipUri
+
+_log = structlog.get_logger("spingate.calls")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Which call a request within a dialog belongs to and which way it goes.
+
+    `call` is None where this process did not set the call up: it is still routed.
+    """
+
+    toward: RouteToken
+    call: Call | None
+
+
+def find_passage(wiring: Wiring, request: Request, own_routes: Sequence[NameAddr]) -> Passage:
+    """Read the tokens of the Route header fields that were ours.
+
+    Raises CallRefused with 481 where there is none, or where the tags are not those of the
+    call: who only knows a Call-ID can do nothing (RFC 3261 section 12.2.2).
+    """
+    tokens = [token for route in own_routes if (token := _token(wiring.seal, route)) is not None]
+    if len(tokens) < 2 or tokens[0].call_key != tokens[-1].call_key:
+        raise CallRefused(481)
+    toward = tokens[-1]
+    call = wiring.calls.get(toward.call_key)
+    if call is not None and not _tags_match(call, request, toward):
+        raise CallRefused(481)
+    return Passage(toward, call)
+
+
+def _token(seal: RouteSeal, route: NameAddr) -> RouteToken | None:
+    if not isinstance(route.uri, SipUri):
+        return None
+    text = route.uri.params.get(PARAMETER)
+    return seal.open(text) if text else None
+
+
+def _tags_match(call: Call, request: Request, toward: RouteToken) -> bool:
+    if request.call_id != call.call_id:
+        return False
+    from_tag, to_tag = request.from_.tag or "", request.to.tag or ""
+    if toward.side == "caller":
+        from_tag, to_tag = to_tag, from_tag
+    early = not call.callee_tags
+    return from_tag == call.caller_tag and (early or to_tag in call.callee_tags)
+
+
+class DialogRequest:
+    """One request within a dialog on its way; the watcher of its forwarding."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        ending: Ending,
+        transaction: ServerTransaction,
+        on_over: Callable[[], None],
+    ) -> None:
+        self._wiring = wiring
+        self._ending = ending
+        self._transaction = transaction
+        self._on_over = on_over
+        self._call: Call | None = None
+        self._exchange: SdpExchange | None = None
+        self._forwarding: Forwarding | None = None
+
+    def cancel(self) -> None:
+        """A CANCEL for a re-INVITE."""
+        if self._forwarding is not None:
+            self._forwarding.cancel()
+
+    def start(self, request: Request, own_routes: Sequence[NameAddr]) -> None:
+        """Route the request; it is answered 481 where it belongs to no call of ours."""
+        try:
+            passage = find_passage(self._wiring, request, own_routes)
+        except CallRefused as refusal:
+            self._refuse(refusal)
+            return
+        self._call = passage.call
+        if request.body and passage.call is not None and passage.call.media is not None:
+            self._wiring.forwarder.spawn(self._edit_and_forward(request, passage))
+        else:
+            self._forward(request, passage)
+
+    async def _edit_and_forward(self, request: Request, passage: Passage) -> None:
+        try:
+            request = await self._exchanged(request, passage)
+        except MediaRefused as error:
+            self._refuse(CallRefused(error.status, error.reason))
+            return
+        self._forward(request, passage)
+
+    async def _exchanged(self, request: Request, passage: Passage) -> Request:
+        call = passage.call
+        assert call is not None
+        assert call.media is not None
+        self._exchange = SdpExchange(call.media, other(passage.toward.side))
+        edited = await self._exchange.request(request)
+        if request.method == "INVITE":
+            call.exchange = self._exchange
+        return edited
+
+    def _forward(self, request: Request, passage: Passage) -> None:
+        call = passage.call
+        if self._exchange is None and call is not None and call.media is not None:
+            self._exchange = SdpExchange(call.media, other(passage.toward.side))
+            if request.method == "INVITE":
+                call.exchange = self._exchange
+        destination = dialog_destination(self._wiring, request, passage.toward)
+        self._forwarding = self._wiring.forwarder.forward(
+            self._transaction, [destination], self, self._exchange
+        )
+
+    def _refuse(self, refusal: CallRefused) -> None:
+        self._transaction.respond(refusal.response(self._transaction.request))
+        self._on_over()
+
+    # --- what the forwarding tells -----------------------------------------------------------
+
+    def sent_to(self, destination: Destination, hop: Hop) -> None:
+        """Nothing to note: the dialog's route is fixed."""
+
+    def responded(self, response: Response) -> None:
+        """A BYE that got any final response has ended the call (RFC 3261 section 15.1.2)."""
+
+    def media_refused(self, response: Response, reason: str) -> None:
+        """The answer to a re-INVITE cannot be used: the call cannot go on."""
+        if self._call is not None:
+            self._ending.hang_up(self._call, f"media: {reason}", sides=("caller", "callee"))
+
+    def finished(self) -> None:
+        """Forget the request; after a BYE forget the call."""
+        self._on_over()
+        if self._transaction.request.method == "BYE" and self._call is not None:
+            self._ending.end(self._call, self._call.record)
+
+
+def dialog_destination(wiring: Wiring, request: Request, toward: RouteToken) -> Destination:
+    """Return where a request within a dialog goes next."""
+    return Destination(
+        request=request,
+        target=None,
+        listener=toward.listener,
+        transports=wiring.listeners.transports(wiring.listeners.role_of(toward.listener)),
+        hops=(wiring.listeners.hop(toward.flow),) if toward.flow is not None else (),
+    )
+
+
+async def pass_ack(
+    wiring: Wiring, request: Request, own_routes: Sequence[NameAddr], flow: Flow
+) -> None:
+    """Forward the ACK to a 2xx, with the answer to a late offer; one that fits nothing is dropped.
+
+    An ACK is never answered (RFC 3261 section 17).
+    """
+    try:
+        passage = find_passage(wiring, request, own_routes)
+        call = passage.call
+        if call is not None and call.exchange is not None:
+            request = await call.exchange.ack(request)
+        destination = dialog_destination(wiring, request, passage.toward)
+        prepared = prepare_forward(request, None, loop_key=wiring.loop_key)
+        hops = await wiring.forwarder.locate(destination, prepared.next_hop)
+    except (CallRefused, MediaRefused, NotLocated) as error:
+        _log.info("ACK dropped", culprit=flow.remote.host, reason=str(error))
+        return
+    if hops:
+        wiring.forwarder.endpoint.send_stateless(prepared.request, hops[0])

@@ -1,0 +1,314 @@
+"""Forwarding one request: the proxy core's actions carried out over the endpoint.
+
+A `Forwarding` lives as long as its server transaction. Responses whose SDP has to be replaced
+wait in line behind each other, so that a caller sees them in the order they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import Any, Final, Protocol
+
+import structlog
+
+from gateway.calls.media_control import SdpExchange, has_sdp
+from gateway.calls.refusal import final_response
+from media.session import MediaRefused
+from sip.dns import DnsClient
+from sip.endpoint import ClientEvent, ClientTransaction, Endpoint, ResponseEvent, ServerTransaction
+from sip.flow import Hop, Transport
+from sip.locate import NotLocated, locate
+from sip.message import Request, Response
+from sip.proxy_request import PreparedRequest, prepare_forward
+from sip.response_context import (
+    CancelBranch,
+    Completed,
+    ContextAction,
+    ForwardRequest,
+    ForwardResponse,
+    ResponseContext,
+    Target,
+)
+from sip.timers import Timers
+from sip.uri import SipUri
+
+_RANDOM: Final = SystemRandom()
+_LONGEST_LINE: Final = 64
+_log = structlog.get_logger("spingate.forwarding")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One place a request is forwarded to.
+
+    `target` becomes the Request-URI; None keeps it, for a request that follows its Route. `hops`
+    are known where the flow is (a registered connection); else the next hop is located by
+    RFC 3263 over the given transports, from the given listener.
+    """
+
+    request: Request
+    target: SipUri | None
+    listener: str
+    transports: frozenset[Transport]
+    hops: tuple[Hop, ...] = ()
+    record_routes: tuple[str, ...] = ()
+    q: float = 1.0
+
+    @property
+    def culprit(self) -> str:
+        """Whom logs name where the request cannot be delivered."""
+        return self.hops[0].address.host if self.hops else str(self.target or "the Route")
+
+
+class ForwardingWatcher(Protocol):
+    """What call control hears of a forwarded request."""
+
+    def sent_to(self, destination: Destination, hop: Hop) -> None:
+        """A response came from this hop: it is the one that took the request."""
+
+    def responded(self, response: Response) -> None:
+        """A response, other than 100, went back."""
+
+    def media_refused(self, response: Response, reason: str) -> None:
+        """A 2xx came whose SDP cannot be used; the caller gets an error instead."""
+
+    def finished(self) -> None:
+        """Nothing more will come."""
+
+
+class Forwarder:
+    """What all forwardings share: the endpoint, DNS and the timers."""
+
+    def __init__(self, dns: DnsClient, timers: Timers, loop_key: bytes) -> None:
+        self.timers = timers
+        self.loop_key = loop_key
+        self._dns = dns
+        self._endpoint: Endpoint | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint requests leave by; it is made after its transaction user, then attached."""
+        assert self._endpoint is not None, "attach() comes first"
+        return self._endpoint
+
+    def attach(self, endpoint: Endpoint) -> None:
+        """Give the endpoint, once."""
+        self._endpoint = endpoint
+
+    async def locate(self, destination: Destination, next_hop: SipUri | None) -> tuple[Hop, ...]:
+        """Return the hops for a destination, best first; raises NotLocated."""
+        if destination.hops:
+            return destination.hops
+        if next_hop is None:
+            raise NotLocated("unsupported", "the next hop is no SIP URI")
+        found = await locate(next_hop, self._dns, transports=destination.transports, rand=_RANDOM)
+        return tuple(
+            Hop(hop.transport, hop.address, destination.listener, hop.tls_name, hop.flow)
+            for hop in found
+        )
+
+    def forward(
+        self,
+        transaction: ServerTransaction,
+        destinations: Sequence[Destination],
+        watcher: ForwardingWatcher,
+        exchange: SdpExchange | None = None,
+    ) -> Forwarding:
+        """Start to forward the request of a server transaction."""
+        forwarding = Forwarding(self, transaction, destinations, watcher, exchange)
+        forwarding.begin()
+        return forwarding
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work in the background, kept from the garbage collector until it is done."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Forwarding:
+    """One server transaction on its way to one or more destinations."""
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        transaction: ServerTransaction,
+        destinations: Sequence[Destination],
+        watcher: ForwardingWatcher,
+        exchange: SdpExchange | None,
+    ) -> None:
+        self._forwarder = forwarder
+        self._transaction = transaction
+        self._watcher = watcher
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._destinations = {str(index): each for index, each in enumerate(destinations)}
+        self._context = ResponseContext(transaction.request, forwarder.timers)
+        self._clients: dict[str, ClientTransaction] = {}
+        self._given_up: set[str] = set()
+        self._line: deque[Response] = deque()
+        self._editing = False
+        self._completed = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Send the request to the first destinations."""
+        targets = [
+            Target(identifier, str(each.target), each.q)
+            for identifier, each in self._destinations.items()
+        ]
+        self._carry_out(self._context.start(targets, self._loop.time()))
+
+    def cancel(self) -> None:
+        """The caller gave up: cancel what is pending (RFC 3261 section 16.10)."""
+        self._carry_out(self._context.cancel(self._loop.time()))
+
+    def _carry_out(self, actions: list[ContextAction]) -> None:
+        for action in actions:
+            match action:
+                case ForwardRequest(branch_id=branch, target=target, max_breadth=breadth):
+                    self._send(branch, self._destinations[target.id], breadth)
+                case ForwardResponse(response=response):
+                    self._reply(response)
+                case CancelBranch(branch_id=branch):
+                    self._cancel_branch(branch)
+                case Completed():
+                    self._completed = True
+                    self._finish_if_idle()
+        self._arm()
+
+    def _cancel_branch(self, branch: str) -> None:
+        client = self._clients.get(branch)
+        if client is None:
+            self._given_up.add(branch)  # still being located: it will not be sent at all
+        else:
+            client.cancel()
+
+    def _arm(self) -> None:
+        deadline = None if self._completed else self._context.next_deadline()
+        if self._timer is not None:
+            if deadline is not None and self._timer.when() <= deadline:
+                return  # it wakes early and sets itself anew: cheaper than one timer an event
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._carry_out(self._context.expire(self._loop.time()))
+
+    def _send(self, branch: str, destination: Destination, breadth: int) -> None:
+        prepared = prepare_forward(
+            destination.request,
+            None if destination.target is None else str(destination.target),
+            record_routes=destination.record_routes,
+            loop_key=self._forwarder.loop_key,
+            max_breadth=breadth,
+        )
+        if destination.hops:
+            self._launch(branch, destination, prepared, destination.hops)
+        else:
+            self._forwarder.spawn(self._locate_and_send(branch, destination, prepared))
+
+    async def _locate_and_send(
+        self, branch: str, destination: Destination, prepared: PreparedRequest
+    ) -> None:
+        try:
+            hops = await self._forwarder.locate(destination, prepared.next_hop)
+        except NotLocated as error:
+            _log.warning(
+                "next hop not located",
+                culprit=destination.culprit,
+                cause=error.cause,
+                detail=error.detail,
+                call_id=self._transaction.request.call_id,
+            )
+            self._carry_out(self._context.failed(branch, "unresolved", self._loop.time()))
+            return
+        if branch in self._given_up:
+            self._carry_out(self._context.failed(branch, "timeout", self._loop.time()))
+        else:
+            self._launch(branch, destination, prepared, hops)
+
+    def _launch(
+        self,
+        branch: str,
+        destination: Destination,
+        prepared: PreparedRequest,
+        hops: tuple[Hop, ...],
+    ) -> None:
+        def on_event(event: ClientEvent) -> None:
+            self._on_event(branch, destination, event)
+
+        self._clients[branch] = self._forwarder.endpoint.send(
+            prepared.request, hops, on_event, branch_suffix=prepared.branch_suffix
+        )
+
+    def _on_event(self, branch: str, destination: Destination, event: ClientEvent) -> None:
+        now = self._loop.time()
+        if isinstance(event, ResponseEvent):
+            self._watcher.sent_to(destination, event.hop)
+            self._carry_out(self._context.response(branch, event.response, now))
+            return
+        _log.warning(
+            "request not delivered",
+            culprit=destination.culprit,
+            cause=event.cause,
+            detail=event.detail,
+            call_id=self._transaction.request.call_id,
+        )
+        self._carry_out(self._context.failed(branch, event.cause, now))
+
+    def _reply(self, response: Response) -> None:
+        needs_editing = self._exchange is not None and has_sdp(response)
+        if not needs_editing and not self._editing:
+            self._respond(response)
+            return
+        if len(self._line) >= _LONGEST_LINE:
+            return
+        self._line.append(response)
+        if not self._editing:
+            self._editing = True
+            self._forwarder.spawn(self._edit_line())
+
+    async def _edit_line(self) -> None:
+        assert self._exchange is not None
+        try:
+            while self._line:
+                response = self._line.popleft()
+                try:
+                    edited = await self._exchange.response(response)
+                except MediaRefused as error:
+                    self._refuse_media(response, error)
+                else:
+                    self._respond(edited)
+        finally:
+            self._editing = False
+        self._finish_if_idle()
+
+    def _refuse_media(self, response: Response, error: MediaRefused) -> None:
+        if response.status_code < 200:
+            self._respond(response.with_body(b"", None))
+            return
+        self._watcher.media_refused(response, error.reason)
+        reason = ("Reason", f'SIP;cause={error.status};text="{error.reason}"')
+        self._respond(final_response(self._transaction.request, error.status, headers=(reason,)))
+
+    def _respond(self, response: Response) -> None:
+        if response.status_code >= 300 and self._exchange is not None:
+            self._exchange.failed()
+        self._transaction.respond(response)
+        self._watcher.responded(response)
+
+    def _finish_if_idle(self) -> None:
+        if self._completed and not self._editing and not self._line:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._watcher.finished()

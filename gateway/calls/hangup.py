@@ -1,0 +1,75 @@
+"""Ending an answered call from the middle: a BYE to both sides.
+
+A proxy may not invent requests in a dialog, but a gateway that anchors media is the only one to
+see that a leg has died, and both users would be charged for silence. Each BYE is what the far
+side would have sent (RFC 3261 section 15.1.1), with the next CSeq number of that side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.calls.route_token import PARAMETER, Side
+from sip.headers import Headers
+from sip.message import Request, Response
+from sip.uri import SipUri
+
+
+@dataclass(frozen=True, slots=True)
+class DialogFacts:
+    """What a BYE to either side needs, taken from the INVITE and its 2xx."""
+
+    call_id: str
+    caller: str
+    callee: str
+    caller_target: str
+    callee_target: str
+    caller_routes: tuple[str, ...]
+    callee_routes: tuple[str, ...]
+    cseq: int
+
+    def bye(self, to: Side, reason: str) -> Request:
+        """Return the BYE for one side; `reason` is a Reason header field value."""
+        if to == "callee":
+            sender, receiver = self.caller, self.callee
+            target, routes = self.callee_target, self.callee_routes
+        else:
+            sender, receiver = self.callee, self.caller
+            target, routes = self.caller_target, self.caller_routes
+        headers = [("Route", route) for route in routes]
+        headers += [
+            ("Max-Forwards", "70"),
+            ("From", sender),
+            ("To", receiver),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{self.cseq + 1} BYE"),
+            ("Reason", reason),
+        ]
+        return Request("BYE", target, Headers.of(*headers))
+
+
+def dialog_facts(request: Request, response: Response) -> DialogFacts | None:
+    """Return the facts of the dialog an INVITE and its 2xx made; None without both Contacts.
+
+    `request` is the INVITE as it came in, `response` the 2xx as it came from the callee's side.
+    """
+    if not request.contacts or not response.contacts:
+        return None
+    return DialogFacts(
+        call_id=request.call_id,
+        caller=request.headers.get("From") or "",
+        callee=response.headers.get("To") or "",
+        caller_target=str(request.contacts[0].uri),
+        callee_target=str(response.contacts[0].uri),
+        caller_routes=tuple(str(route) for route in request.record_routes),
+        callee_routes=tuple(reversed(list(_below_us(response)))),
+        cseq=request.cseq.number,
+    )
+
+
+def _below_us(response: Response) -> Iterable[str]:
+    for route in response.record_routes:
+        if isinstance(route.uri, SipUri) and PARAMETER in route.uri.params:
+            return
+        yield str(route)

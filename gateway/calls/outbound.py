@@ -1,0 +1,144 @@
+"""A call from an own user or trunk: to another own user, or to another provider."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from discovery.model import Service
+from gateway.calls.media_control import SdpExchange
+from gateway.calls.record import resolution_record
+from gateway.calls.refusal import CallRefused, reason_value
+from gateway.calls.route_token import Side
+from gateway.calls.setup import CallSetup
+from gateway.calls.state import Direction
+from gateway.calls.targets import MediaKind, Route
+from gateway.identity import own_headers
+from gateway.numbers import dialled_number
+from gateway.policy.callers import Caller
+from sip.digest import Authenticated, Challenged
+from sip.fields import parse_name_addrs
+from sip.tel_uri import TelUri
+from sip.uri import SipUri, parse_uri
+
+_ANONYMOUS: Final = frozenset({"anonymous", "unavailable", "restricted"})
+_log = structlog.get_logger("spingate.calls")
+
+
+class OutboundSetup(CallSetup):
+    """An INVITE on an access listener."""
+
+    direction: Direction = "outbound"
+
+    def _networks(self) -> dict[Side, str]:
+        return {"caller": "access", "callee": "access" if self.direction == "local" else "peers"}
+
+    async def prepare(self) -> None:
+        """Authenticate, read the number, then deliver it here or find its provider."""
+        caller = await self._caller()
+        number = self._dialled()
+        self.record.caller, self.record.called = caller.number, number
+        if not caller.may_call(number):
+            raise CallRefused(403, "This trunk may not call that prefix")
+        if number in self.wiring.numbers:
+            self.direction = self.record.direction = "local"
+        self.admit(caller.name, caller.max_calls, 403)
+        self.request = self.request.with_headers(
+            own_headers(self.request.headers, caller.number, self.wiring.config.provider.domain)
+        )
+        if self.direction == "local":
+            routes, media = await self.wiring.delivery.find(number)
+            self.go(routes, await self._bridge(caller, media))
+        else:
+            await self._leave(caller, number)
+
+    async def _leave(self, caller: Caller, number: str) -> None:
+        routes = await self._resolve(caller, number)
+        exchange = await self._bridge(caller, "webrtc")
+        self.request, self.record.passport = self.wiring.identity.sign(
+            self.request, orig=caller.number, dest=number, attest=caller.attest
+        )
+        self.go(routes, exchange)
+
+    async def _bridge(self, caller: Caller, callee: MediaKind) -> SdpExchange | None:
+        user = self.wiring.callers.user(caller.name)
+        kind: MediaKind = user.media if user is not None else "rtp"
+        exchange = await self.bridge(kind if caller.bridge_media else "pass", callee)
+        if self.call is not None:
+            self.call.exchange = exchange
+        return exchange
+
+    # --- who calls ---------------------------------------------------------------------------
+
+    async def _caller(self) -> Caller:
+        trunk = self.wiring.callers.trunk(self.flow.remote.host)
+        claimed = self._claimed()
+        if trunk is not None:
+            caller = self.wiring.callers.caller_from_trunk(trunk, claimed)
+        else:
+            caller = self.wiring.callers.caller_from_user(await self._authenticate(), claimed)
+        if caller is None:
+            raise CallRefused(403, "The From number is not one of the caller's own numbers")
+        return caller
+
+    async def _authenticate(self) -> str:
+        now = self.wiring.clock()
+        result = await self.wiring.digest.check(self.received, proxy=True, now=now)
+        if isinstance(result, Authenticated):
+            return result.username
+        if isinstance(result, Challenged):
+            raise CallRefused(407, headers=result.headers)
+        raise CallRefused(result.status, result.reason)
+
+    def _claimed(self) -> str | None:
+        """The number the caller shows: P-Preferred-Identity, else From; None if it shows none."""
+        preferred = self.received.headers.all("P-Preferred-Identity")
+        shown = parse_name_addrs("P-Preferred-Identity", preferred) or (self.received.from_,)
+        uri = shown[0].uri
+        user = uri.user if isinstance(uri, SipUri) else None
+        if isinstance(uri, TelUri):
+            user = uri.digits
+        if user is None or user.lower() in _ANONYMOUS:
+            return None
+        if not user.lstrip("+").isascii() or not user.lstrip("+").isdecimal():
+            return None
+        return dialled_number(user, self.wiring.config.provider.region)
+
+    # --- whom --------------------------------------------------------------------------------
+
+    def _dialled(self) -> str:
+        uri = parse_uri(self.request.request_uri)
+        if isinstance(uri, SipUri):
+            user = uri.user or ""
+        elif isinstance(uri, TelUri):
+            user = uri.digits
+        else:
+            raise CallRefused(416)
+        number = dialled_number(user, self.wiring.config.provider.region)
+        if number is None:
+            raise CallRefused(404, "The Request-URI holds no telephone number")
+        return number
+
+    async def _resolve(self, caller: Caller, number: str) -> list[Route]:
+        resolution = await self.wiring.resolver.resolve(number, Service.VOICE, caller=caller.number)
+        self.record.discovery = resolution_record(resolution)
+        for source in resolution.asked:
+            self.wiring.metrics.discoveries.labels(source.name, str(source.outcome)).inc()
+        listener = self.wiring.listeners.for_sending("peers", "tls")
+        if not resolution.found:
+            _log.info(
+                "number not found", call_id=self.received.call_id, asked=resolution.asked_text()
+            )
+            reason = reason_value(404, f"number not found: {resolution.asked_text()}")
+            raise CallRefused(404, headers=(("Reason", reason),))
+        if listener is None:
+            raise CallRefused(500, "No peers listener speaks tls")
+        routes = []
+        for rank, found in enumerate(resolution.uris):
+            uri = parse_uri(found.uri)
+            if isinstance(uri, SipUri):
+                routes.append(Route(uri, listener, frozenset({"tls"}), q=1.0 - rank / 100))
+        if not routes:
+            raise CallRefused(404, "The number was found, but at no SIP URI")
+        return routes

@@ -1,0 +1,88 @@
+"""The record of one call: how the number was found, what was verified, how it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from discovery.model import Resolution
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """What is written down of a call; times are epoch seconds."""
+
+    gateway: str
+    call_id: str
+    direction: str
+    started: float
+    caller: str | None = None
+    called: str | None = None
+    account: str | None = None
+    discovery: dict[str, Any] | None = None
+    passport: dict[str, Any] | None = None
+    verdict: dict[str, Any] | None = None
+    policy: str | None = None
+    ringing: float | None = None
+    answered: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    reason: str | None = None
+    next_hop: str | None = None
+    media: dict[str, Any] | None = None
+    events: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as a JSON object, without what is unknown."""
+        fields = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in fields if value not in (None, [])}
+
+
+class CallRecordFile:
+    """Appends one JSON object a call; a full disk costs records, never calls."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: TextIO | None = None
+        self.lost = 0
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: CallRecord) -> None:
+        """Append a record and hand it to the operating system."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(record.as_json(), separators=(",", ":")) + "\n")
+            self._file.flush()
+        except OSError:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def resolution_record(resolution: Resolution) -> dict[str, Any]:
+    """Return a resolution as records and `--json` show it."""
+    return {
+        "number": resolution.number,
+        "service": str(resolution.service),
+        "uris": [
+            {"uri": found.uri, "msp": found.msp, "assurance": str(found.assurance)}
+            for found in resolution.uris
+        ],
+        "asked": [
+            {
+                "source": source.name,
+                "outcome": str(source.outcome),
+                "detail": source.detail,
+                "seconds": round(source.seconds, 4),
+            }
+            for source in resolution.asked
+        ],
+    }

@@ -1,0 +1,90 @@
+"""What a later request of a dialog must know, sealed into the gateway's own Record-Route URIs.
+
+Any process that holds the key can route the request, and nobody else can read or make one:
+the flow of a user's connection is an internal address and must not leak (RFC 5626 section 5.2
+asks for the same protection of flow tokens).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sip.flow import Address, Flow, Transport
+
+Side = Literal["caller", "callee"]
+
+PARAMETER: Final = "rt"
+_NONCE_BYTES: Final = 12
+_LONGEST: Final = 512
+_TRANSPORTS: Final[dict[str, Transport]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
+
+
+@dataclass(frozen=True, slots=True)
+class RouteToken:
+    """One side of a call as its dialog's requests find it.
+
+    `flow` is the flow requests towards this side take; None where the side is reached by its
+    Request-URI or Route alone.
+    """
+
+    side: Side
+    listener: str
+    call_key: str
+    flow: Flow | None = None
+
+
+class RouteSeal:
+    """Seals and opens route tokens with AES-128-GCM."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, token: RouteToken) -> str:
+        """Return the token as text that fits a URI parameter."""
+        flow = token.flow
+        fields = [token.side, token.listener, token.call_key]
+        if flow is not None:
+            fields += [
+                flow.transport,
+                flow.local.host,
+                str(flow.local.port),
+                flow.remote.host,
+                str(flow.remote.port),
+                str(flow.flow_id),
+            ]
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, "\n".join(fields).encode(), None)
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def open(self, text: str) -> RouteToken | None:
+        """Return the token, or None where the text was not sealed with this key."""
+        if len(text) > _LONGEST:
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
+        except (binascii.Error, ValueError, InvalidTag):
+            return None
+        side, listener, call_key, *rest = plain.decode().split("\n")
+        named: Side = "caller" if side == "caller" else "callee"
+        return RouteToken(named, listener, call_key, _flow(listener, rest))
+
+
+def _flow(listener: str, fields: list[str]) -> Flow | None:
+    if not fields:
+        return None
+    transport, local_host, local_port, remote_host, remote_port, flow_id = fields
+    return Flow(
+        transport=_TRANSPORTS[transport],
+        local=Address(local_host, int(local_port)),
+        remote=Address(remote_host, int(remote_port)),
+        listener=listener,
+        flow_id=int(flow_id),
+    )

@@ -1,0 +1,252 @@
+"""One INVITE that starts a call, from its authorisation to its final response."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+import structlog
+
+from gateway.calls.ending import Ending
+from gateway.calls.forwarding import Destination, Forwarding
+from gateway.calls.hangup import dialog_facts
+from gateway.calls.media_control import SdpExchange, has_sdp
+from gateway.calls.record import CallRecord
+from gateway.calls.refusal import CallRefused
+from gateway.calls.route_token import RouteToken, Side
+from gateway.calls.state import Call, Direction, TooManyCalls
+from gateway.calls.targets import MediaKind, Route
+from gateway.calls.wiring import Wiring
+from media.remote_media import LegKind
+from media.session import LegProfile, MediaEvent, MediaExhausted, MediaRefused
+from sip.endpoint import ServerTransaction
+from sip.flow import Flow, Hop
+from sip.headers import MalformedHeader
+from sip.message import Request, Response
+from sip.uri import MalformedUri
+
+# A challenged INVITE is no call yet: the same one comes again with credentials.
+_CHALLENGE: Final = 407
+_log = structlog.get_logger("spingate.calls")
+
+
+class CallSetup(ABC):
+    """The life of one INVITE outside a dialog; also the watcher of its forwarding."""
+
+    direction: Direction
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        ending: Ending,
+        transaction: ServerTransaction,
+        on_over: Callable[[], None],
+    ) -> None:
+        self.wiring = wiring
+        self.ending = ending
+        self._on_over = on_over
+        self.transaction = transaction
+        self.received = transaction.request
+        self.request = transaction.request
+        self.flow: Flow = transaction.flow
+        self.call: Call | None = None
+        self._forwarding: Forwarding | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._answered = False
+        now = wiring.clock()
+        self.record = CallRecord(
+            gateway=wiring.config.provider.domain,
+            call_id=self.received.call_id,
+            direction=self.direction,
+            started=now,
+        )
+
+    # --- what kinds of calls add -------------------------------------------------------------
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Authorise the call, find where it goes, and call `admit` and `go`.
+
+        Raises CallRefused.
+        """
+
+    # --- life --------------------------------------------------------------------------------
+
+    def start(self, request: Request) -> None:
+        """Begin with the request as route processing left it."""
+        self.request = request
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def cancel(self) -> None:
+        """The caller sent CANCEL (RFC 3261 sections 9.2 and 16.10)."""
+        if self._forwarding is not None:
+            self._forwarding.cancel()
+        elif self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            await self.prepare()
+        except CallRefused as refusal:
+            self._refuse(refusal)
+        except TooManyCalls as full:
+            self._refuse(CallRefused(full.status, full.text))
+        except MediaRefused as refused:
+            self._refuse(CallRefused(refused.status, refused.reason))
+        except MediaExhausted:
+            self._refuse(CallRefused(503, "No media port is free"))
+        except (MalformedHeader, MalformedUri) as malformed:
+            self._refuse(CallRefused(400, str(malformed)))
+        except asyncio.CancelledError:
+            self._refuse(CallRefused(487))
+        except Exception:  # noqa: BLE001 - our own fault must not leave a caller without answer
+            _log.exception("call set-up failed in the gateway", call_id=self.received.call_id)
+            self._refuse(CallRefused(500))
+
+    def _refuse(self, refusal: CallRefused) -> None:
+        response = refusal.response(self.received)
+        if not self.transaction.final_sent:
+            self.transaction.respond(response)
+        self.responded(response)
+        self.finished()
+
+    # --- steps -------------------------------------------------------------------------------
+
+    def admit(self, account: str, limit: int, status_over_limit: int) -> None:
+        """Enter the call in the table; raises TooManyCalls."""
+        calls = self.wiring.calls
+        key = calls.admit(account, limit, status_over_limit)
+        self.record.account = account
+        self.call = Call(
+            key=key,
+            call_id=self.received.call_id,
+            caller_tag=self.received.from_.tag or "",
+            direction=self.direction,
+            account=account,
+            created=self.record.started,
+            record=self.record,
+            caller_flow=self.flow,
+        )
+        calls.add(self.call)
+
+    async def bridge(self, caller: MediaKind, callee: MediaKind) -> SdpExchange | None:
+        """Open the media session and replace the offer; None where media passes by.
+
+        Raises MediaRefused, MediaExhausted.
+        """
+        passes = self.wiring.config.media.mode == "pass"
+        if self.call is None or passes or caller == "pass" or callee == "pass":
+            return None
+        sides = self._networks()
+        session = self.wiring.media.open(
+            self.call.key,
+            caller=LegProfile(self._caller_kind(caller), sides["caller"]),
+            callee=LegProfile(callee, sides["callee"]),
+            on_event=self._media_event,
+        )
+        self.call.media = session
+        exchange = SdpExchange(session, "caller")
+        self.request = await exchange.request(self.request)
+        return exchange
+
+    def _caller_kind(self, configured: LegKind) -> LegKind | Literal["as_offered"]:
+        """A device may offer what it likes; what we offer it is the configured kind."""
+        from_device = self.wiring.listeners.role(self.flow) == "access"
+        return "as_offered" if from_device and has_sdp(self.request) else configured
+
+    @abstractmethod
+    def _networks(self) -> dict[Side, str]:
+        """The media network of each side: "access" or "peers"."""
+
+    def go(self, routes: Sequence[Route], exchange: SdpExchange | None) -> None:
+        """Forward the request to its routes, with our Record-Route (RFC 3261 section 16.6)."""
+        destinations = [self._destination(route) for route in routes]
+        self._forwarding = self.wiring.forwarder.forward(
+            self.transaction, destinations, self, exchange
+        )
+
+    def _destination(self, route: Route) -> Destination:
+        return Destination(
+            request=self.request,
+            target=route.uri,
+            listener=route.listener,
+            transports=route.transports,
+            hops=route.hops,
+            record_routes=self._record_routes(route),
+            q=route.q,
+        )
+
+    def _record_routes(self, route: Route) -> tuple[str, str]:
+        """Our two values, the callee's side on top (RFC 5658 section 4)."""
+        assert self.call is not None
+        listeners, seal = self.wiring.listeners, self.wiring.seal
+        caller_flow = self.flow if listeners.role(self.flow) == "access" else None
+        caller = RouteToken("caller", self.flow.listener, self.call.key, caller_flow)
+        callee = RouteToken(
+            "callee", route.listener, self.call.key, _flow_to(route.hops, self.flow)
+        )
+        return (
+            listeners.record_route(route.listener, seal.seal(callee)),
+            listeners.record_route(self.flow.listener, seal.seal(caller)),
+        )
+
+    # --- what the forwarding tells -----------------------------------------------------------
+
+    def sent_to(self, destination: Destination, hop: Hop) -> None:
+        """Note the hop that took the request."""
+        if self.call is not None:
+            self.call.callee_hop = hop
+        self.record.next_hop = f"{hop.transport}:{hop.address}"
+
+    def responded(self, response: Response) -> None:
+        """Note progress and the answer."""
+        now = self.wiring.clock()
+        status = response.status_code
+        if status < 200:
+            if self.record.ringing is None and status > 100:
+                self.record.ringing = now
+                self.wiring.metrics.setup_seconds.labels(self.direction).observe(
+                    max(0.0, now - self.record.started)
+                )
+            return
+        self.record.status = status
+        if status < 300 and self.call is not None:
+            self._note_answer(self.call, response, now)
+        elif self.record.reason is None:
+            self.record.reason = response.headers.get("Reason") or response.reason_phrase
+
+    def _note_answer(self, call: Call, response: Response, now: float) -> None:
+        self._answered = True
+        if self.record.answered is None:
+            self.record.answered = now
+        call.callee_tags.add(response.to.tag or "")
+        if call.dialog is None:
+            call.dialog = dialog_facts(self.received, response)
+
+    def media_refused(self, response: Response, reason: str) -> None:
+        """End the callee's half of a call whose answer cannot be used."""
+        if self.call is not None:
+            self.call.dialog = dialog_facts(self.received, response)
+            self.ending.hang_up(self.call, f"media: {reason}", sides=("callee",))
+
+    def finished(self) -> None:
+        """Forget a call that was not answered."""
+        self._on_over()
+        if not self._answered and self.record.status != _CHALLENGE:
+            self.ending.end(self.call, self.record)
+
+    def _media_event(self, event: MediaEvent) -> None:
+        if self.call is not None:
+            self.ending.media_event(self.call, event)
+
+
+def _flow_to(hops: tuple[Hop, ...], arrived: Flow) -> Flow | None:
+    """The flow that reaches a registered device, for its dialog's later requests."""
+    if not hops:
+        return None
+    hop = hops[0]
+    if hop.flow is not None:
+        return hop.flow
+    return Flow(hop.transport, arrived.local, hop.address, hop.listener or arrived.listener)

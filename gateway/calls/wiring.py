@@ -1,0 +1,47 @@
+"""What call control is wired to: every collaborator by name, put together once in gateway.app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.calls.delivery import Delivery
+from gateway.calls.forwarding import Forwarder
+from gateway.calls.record import CallRecordFile
+from gateway.calls.route_token import RouteSeal
+from gateway.calls.state import CallTable
+from gateway.config.base import NumberSet
+from gateway.config.root import Config
+from gateway.identity import IdentityServices
+from gateway.listeners import Listeners
+from gateway.locations import Locations
+from gateway.metrics import Metrics
+from gateway.policy.callers import CallerPolicy
+from gateway.policy.peers import PeerPolicy
+from gateway.resolution import Resolver
+from media.session import MediaEngine
+from sip.digest import DigestAuthenticator
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The collaborators of call control; `clock` gives epoch seconds."""
+
+    config: Config
+    listeners: Listeners
+    forwarder: Forwarder
+    calls: CallTable
+    callers: CallerPolicy
+    peers: PeerPolicy
+    numbers: NumberSet
+    digest: DigestAuthenticator
+    locations: Locations
+    delivery: Delivery
+    resolver: Resolver
+    identity: IdentityServices
+    media: MediaEngine
+    seal: RouteSeal
+    metrics: Metrics
+    records: CallRecordFile
+    loop_key: bytes
+    clock: Callable[[], float]

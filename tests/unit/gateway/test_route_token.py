@@ -1,0 +1,47 @@
+"""Route tokens carry a dialog's way through strangers unread and unforged."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.calls.route_token import RouteSeal, RouteToken
+from sip.flow import Address, Flow
+
+FLOW = Flow(
+    transport="tls",
+    local=Address("192.0.2.10", 5061),
+    remote=Address("192.0.2.99", 40000),
+    listener="access",
+    flow_id=17,
+)
+
+
+def test_a_token_comes_back_as_it_was_sealed() -> None:
+    seal = RouteSeal(bytes(16))
+    token = RouteToken("callee", "access", "call-1", FLOW)
+    assert seal.open(seal.seal(token)) == token
+
+
+def test_a_token_without_a_flow_comes_back_without_one() -> None:
+    seal = RouteSeal(bytes(16))
+    token = RouteToken("caller", "peers", "call-1")
+    assert seal.open(seal.seal(token)) == token
+
+
+def test_a_sealed_token_shows_nothing_and_is_never_the_same_twice() -> None:
+    seal = RouteSeal(bytes(16))
+    token = RouteToken("callee", "access", "call-1", FLOW)
+    first, second = seal.seal(token), seal.seal(token)
+    assert first != second
+    assert "192.0.2.99" not in first
+
+
+def test_a_token_of_another_key_is_refused() -> None:
+    sealed = RouteSeal(bytes(16)).seal(RouteToken("callee", "access", "call-1", FLOW))
+    assert RouteSeal(bytes([1] * 16)).open(sealed) is None
+
+
+@given(st.text(max_size=600))
+def test_no_text_makes_opening_raise(text: str) -> None:
+    assert RouteSeal(bytes(16)).open(text) is None
