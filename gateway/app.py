@@ -1,0 +1,327 @@
+"""The composition root: construct, wire, run, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import structlog
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from discovery.cache import MappingCache
+from discovery.model import FoundUri, Service
+from gateway.binding_store import BindingsUnavailable, SqlBindingStore
+from gateway.calls.control import CallControl
+from gateway.calls.delivery import Delivery
+from gateway.calls.ending import Ending
+from gateway.calls.forwarding import Forwarder
+from gateway.calls.record import CallRecordFile, resolution_record
+from gateway.calls.registration import Registration
+from gateway.calls.route_token import RouteSeal
+from gateway.calls.state import CallTable
+from gateway.calls.wiring import Wiring
+from gateway.config.base import NumberSet
+from gateway.config.load import ConfigError
+from gateway.config.root import Config
+from gateway.http.admin import StateReader, admin_application
+from gateway.http.credentials import CertificateSource
+from gateway.http.listener import HttpListener
+from gateway.http.repository import CertificateRepository
+from gateway.identity import IdentityServices
+from gateway.keys import Keys, derived_key
+from gateway.listeners import Listeners
+from gateway.locations import Locations
+from gateway.metrics import Metrics, SipObserver
+from gateway.numbers import dialled_number
+from gateway.policy.callers import CallerPolicy
+from gateway.resolution import Resolver, ResolverLimits, TimedSource
+from gateway.services import (
+    endpoint_settings,
+    listener_settings,
+    make_fetch_client,
+    make_media_engine,
+    make_peer_policy,
+    make_resolver,
+    make_timers,
+    make_verification,
+    server_context,
+)
+from gateway.spin_service import SpinService
+from gateway.trace import MessageTrace
+from sip.digest import CredentialLookup, DigestAuthenticator, StoredCredential
+from sip.endpoint import Endpoint
+from stir.credential_cache import CredentialCache
+
+_DRAIN_SECONDS: Final = 30.0
+_DRAIN_POLL_SECONDS: Final = 0.2
+_LAST_BYES_SECONDS: Final = 1.0
+_SWEEP_SECONDS: Final = 10.0
+_log = structlog.get_logger("spingate")
+
+
+class Gateway:
+    """One gateway process: everything constructed and wired, then started and stopped."""
+
+    def __init__(self, config: Config, keys: Keys) -> None:
+        """Construct and wire; nothing listens yet. Raises ConfigError."""
+        self.config = config
+        self._keys = keys
+        state = config.provider.state_directory
+        self._stack = AsyncExitStack()
+        self.metrics = Metrics()
+        self._trace = MessageTrace(config.provider.domain, config.log.trace_file)
+        self._records = CallRecordFile(config.log.call_record_file)
+        self._resolver = make_resolver(config)
+        self._database = create_async_engine(f"sqlite+aiosqlite:///{state / 'spingate.db'}")
+        self._bindings = SqlBindingStore(self._database)
+        self._media = make_media_engine(config)
+        self.calls = CallTable(config.sip.max_calls, config.sip.max_call_seconds)
+        listeners = Listeners(config.provider, config.listen)
+        loop_key = derived_key(state, "loop detection", 16)
+        forwarder = Forwarder(self._resolver, make_timers(config), loop_key)
+        self._fetch = make_fetch_client(config, self._resolver)
+        self._certificates = CertificateSource(
+            self._fetch, CredentialCache(config.fetch.cache_entries), time.time
+        )
+        verification = make_verification(config, keys)
+        self._spin = self._make_spin(keys)
+        self.resolver = self._make_number_resolver()
+        callers = CallerPolicy(config.user, config.trunk)
+        locations = Locations(
+            self._bindings, config.registrar, lambda: self.endpoint.transports, time.time
+        )
+        digest = DigestAuthenticator(
+            config.provider.domain,
+            _lookup(config, keys),
+            nonce_key=derived_key(state, "digest nonces"),
+        )
+        wiring = Wiring(
+            config=config,
+            listeners=listeners,
+            forwarder=forwarder,
+            calls=self.calls,
+            callers=callers,
+            peers=make_peer_policy(config),
+            numbers=NumberSet(config.provider.numbers),
+            digest=digest,
+            locations=locations,
+            delivery=Delivery(locations, callers, listeners, config.route),
+            resolver=self.resolver,
+            identity=IdentityServices(
+                keys.authentication, verification, self._certificates, time.time
+            ),
+            media=self._media,
+            seal=RouteSeal(derived_key(state, "route tokens", 16)),
+            metrics=self.metrics,
+            records=self._records,
+            loop_key=loop_key,
+            clock=time.time,
+        )
+        self._ending = Ending(
+            self.calls, listeners, forwarder, self._resolver, self.metrics, self._records, time.time
+        )
+        registration = Registration(digest, callers, listeners, locations)
+        self.control = CallControl(wiring, self._ending, registration)
+        self.endpoint = Endpoint(
+            endpoint_settings(config),
+            listener_settings(config),
+            self.control,
+            timers=forwarder.timers,
+            observer=SipObserver(self.metrics, self._trace),
+        )
+        forwarder.attach(self.endpoint)
+        self._hurry = asyncio.Event()
+        self._gauges()
+
+    def _make_spin(self, keys: Keys) -> SpinService | None:
+        spin = self.config.spin
+        if spin is None:
+            return None
+        return SpinService(
+            self.config,
+            spin,
+            keys,
+            self._fetch,
+            self._certificates,
+            self._database,
+            self._learn,
+        )
+
+    def _learn(self, number: str, caller: str, uris: tuple[FoundUri, ...]) -> None:
+        """Keep an answer that came when nobody waited any more; the resolver is made last."""
+        self.resolver.learn(number, caller, uris)
+
+    def _make_number_resolver(self) -> Resolver:
+        settings = self.config.discovery
+        cache = None
+        if "cache" in settings.order:
+            cache = MappingCache(
+                max_entries=settings.cache_entries, max_lifetime=settings.cache_seconds
+            )
+        sources = []
+        if "spin" in settings.order and self._spin is not None:
+            assert self.config.spin is not None
+            seconds = self.config.spin.answer_timeout_seconds
+            sources.append(TimedSource(self._spin.source, seconds))
+        limits = ResolverLimits(budget=settings.budget_seconds, negative=settings.negative_seconds)
+        return Resolver(sources, cache, wall_clock=time.time, limits=limits)
+
+    # --- life --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigError where a port or the database is not to be had."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        stack = self._stack
+        stack.callback(self._trace.close)
+        stack.callback(self._records.close)
+        stack.push_async_callback(self._resolver.close)
+        stack.push_async_callback(self._database.dispose)
+        try:
+            await self._bindings.create_tables()
+        except BindingsUnavailable as error:
+            raise ConfigError("provider.state_directory", f"database: {error}") from None
+        stack.push_async_callback(self._certificates.close)
+        stack.push_async_callback(self.resolver.close)
+        stack.push_async_callback(self._media.close)
+        for key, listener in self._http_listeners():
+            await _listen(key, listener)
+            stack.push_async_callback(listener.stop)
+        if self._spin is not None:
+            await self._spin.start()
+            stack.push_async_callback(self._spin.stop)
+        try:
+            await self.endpoint.start()
+        except OSError as error:
+            raise ConfigError("listen", str(error)) from None
+        stack.push_async_callback(self.endpoint.stop)
+        sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        stack.callback(sweeper.cancel)
+
+    async def stop(self, *, drain: float = 0.0) -> None:
+        """Take no new calls, let calls end for `drain` seconds, end the rest, close everything."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain):
+                await self._no_calls_left()
+        for call in self.calls.calls():
+            self._ending.hang_up(call, "gateway stops", sides=("caller", "callee"))
+        await self.endpoint.stop(drain=_LAST_BYES_SECONDS)
+        await self._stack.aclose()
+
+    def hurry(self) -> None:
+        """Do not wait for calls any longer."""
+        self._hurry.set()
+
+    async def _no_calls_left(self) -> None:
+        while len(self.calls) and not self._hurry.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_POLL_SECONDS):
+                    await self._hurry.wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self._ending.expire(time.time())
+
+    # --- HTTP --------------------------------------------------------------------------------
+
+    def _http_listeners(self) -> list[tuple[str, HttpListener]]:
+        """The HTTP servers that are configured, with the path of their keys."""
+        listeners = []
+        repository = self.config.stir.repository
+        if repository is not None:
+            application = CertificateRepository(repository.directory).application()
+            tls = server_context(repository.certificate, repository.key)
+            server = HttpListener(application, repository.address, repository.port, tls=tls)
+            listeners.append(("stir.repository", server))
+        admin = self.config.admin
+        if admin is not None and self._keys.admin_token is not None:
+            application = admin_application(
+                self._keys.admin_token, self.metrics.exposition, self._state(), self._discover
+            )
+            server = HttpListener(application, admin.address, admin.port, tls=None)
+            listeners.append(("admin", server))
+        return listeners
+
+    def _state(self) -> dict[str, StateReader]:
+        return {
+            "calls": lambda: [call.record.as_json() for call in self.calls.calls()],
+            "media": lambda: [
+                {"sessions": self._media.active, "ports_in_use": self._media.ports_in_use}
+            ],
+            "transactions": lambda: [
+                {"unfinished": self.endpoint.unfinished, "pending": len(self.control)}
+            ],
+        }
+
+    async def _discover(self, number: str, service: str, sender: str) -> dict[str, Any]:
+        """Look a number up for the operator; raises ValueError for a wrong question."""
+        wanted = dialled_number(number, self.config.provider.region)
+        if wanted is None:
+            raise ValueError(f"{number!r} is no telephone number")
+        if sender not in NumberSet(self.config.provider.numbers):
+            raise ValueError(f"{sender!r} is not one of this provider's numbers")
+        services = {"voice": Service.VOICE, "video": Service.VIDEO, "message": Service.IM}
+        if service not in services:
+            raise ValueError(f"{service!r} is neither voice, video nor message")
+        return resolution_record(
+            await self.resolver.resolve(wanted, services[service], caller=sender)
+        )
+
+    def _gauges(self) -> None:
+        metrics = self.metrics
+        metrics.gauge("calls_active", "Calls up or being set up", lambda: len(self.calls))
+        metrics.gauge("media_sessions", "Bridged media sessions", lambda: self._media.active)
+        metrics.gauge("media_ports", "Media port pairs in use", lambda: self._media.ports_in_use)
+        metrics.gauge(
+            "transactions", "Transactions without final response", lambda: self.endpoint.unfinished
+        )
+        metrics.gauge("trace_lost", "Trace lines lost to a full disk", lambda: self._trace.lost)
+        metrics.gauge("records_lost", "Call records lost", lambda: self._records.lost)
+
+
+def _lookup(config: Config, keys: Keys) -> CredentialLookup:
+    """Passwords of own users as digest needs them; computed once."""
+    realm = config.provider.domain
+    stored = {
+        username: StoredCredential.of_password(username, realm, password)
+        for username, password in keys.passwords.items()
+    }
+
+    async def find(username: str, asked_realm: str) -> StoredCredential | None:
+        return stored.get(username) if asked_realm == realm else None
+
+    return find
+
+
+async def _listen(key: str, listener: HttpListener) -> None:
+    try:
+        await listener.start()
+    except OSError as error:
+        raise ConfigError(f"{key}.port", str(error)) from None
+
+
+async def serve(config: Config, keys: Keys) -> None:
+    """Run a gateway until SIGTERM (drain) or SIGINT (stop now). Raises ConfigError."""
+    gateway = Gateway(config, keys)
+    await gateway.start()
+    _log.info("serving", domain=config.provider.domain, listeners=len(config.listen))
+    received: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received.put_nowait, number)
+    drain = _DRAIN_SECONDS if await received.get() is signal.SIGTERM else 0.0
+    _log.info("stopping", drain_seconds=drain, calls=len(gateway.calls))
+    hurried = asyncio.ensure_future(received.get())
+    hurried.add_done_callback(lambda _: gateway.hurry())
+    await gateway.stop(drain=drain)
+    hurried.cancel()

@@ -1,0 +1,170 @@
+"""What `spingate check` finds out about a configuration and the world it will run in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from random import SystemRandom
+from typing import Final, Literal
+
+from cryptography import x509
+
+from gateway.config.load import ConfigError
+from gateway.config.root import Config
+from gateway.dns import DnsResolver
+from gateway.http.fetch import Fetched, FetchFailed, FetchRefused, GuardedClient
+from gateway.keys import Keys, load_keys
+from gateway.ports import check_ports
+from gateway.services import make_fetch_client, make_resolver
+from sip.dns import DnsUnavailable
+from sip.locate import NotLocated, locate
+from sip.uri import SipUri
+from stir.certificate import MalformedCredential, load_credential, tn_auth_list_of, unfitness
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+_CLOCK_TOLERANCE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's name, outcome and what was seen; `hint` says what to do where it failed."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+    hint: str = ""
+
+
+async def examine(config: Config) -> AsyncIterator[Finding]:
+    """Yield the findings in order: files, authority over numbers, ports, DNS, x5u, clock."""
+    try:
+        keys = load_keys(config)
+    except ConfigError as error:
+        yield Finding("keys", "failed", str(error), "correct the file the key names")
+        return
+    yield Finding("keys", "passed", "every key belongs to its certificate")
+    for finding in _certificate(config, keys):
+        yield finding
+    yield _ports(config)
+    resolver = make_resolver(config)
+    try:
+        yield await _own_domain(config, resolver)
+        async for finding in _x5u(config, make_fetch_client(config, resolver)):
+            yield finding
+    finally:
+        await resolver.close()
+
+
+def _certificate(config: Config, keys: Keys) -> Iterable[Finding]:
+    settings = config.stir.authentication
+    if settings is None or keys.authentication is None:
+        yield Finding("STI certificate", "skipped", "no [stir.authentication]")
+        return
+    try:
+        credential = load_credential(settings.certificate.read_bytes())
+    except (OSError, MalformedCredential) as error:
+        yield Finding("STI certificate", "failed", str(error), "request it again from the STI-CA")
+        return
+    problems = unfitness(credential.leaf, time.time())
+    if problems:
+        text = "; ".join(str(problem.reason.prose) for problem in problems)
+        yield Finding("STI certificate", "failed", text, "renew it at the STI-CA")
+    else:
+        until = credential.leaf.not_valid_after_utc.date().isoformat()
+        yield Finding("STI certificate", "passed", f"fit to sign, valid until {until}")
+    yield _authority(config, credential.leaf)
+
+
+def _authority(config: Config, leaf: x509.Certificate) -> Finding:
+    listed = tn_auth_list_of(leaf)
+    if listed is None:
+        return Finding(
+            "TNAuthList", "failed", "the certificate has none", "request an STI certificate"
+        )
+    if not listed.names_numbers:
+        codes = ", ".join(sorted(listed.codes))
+        return Finding("TNAuthList", "passed", f"service provider codes {codes}, no numbers")
+    ends = [end for text in config.provider.numbers for end in text.split("-")]
+    missing = [end for end in ends if not listed.covers(end.lstrip("+"))]
+    if missing:
+        return Finding(
+            "TNAuthList",
+            "failed",
+            f"does not cover {', '.join(missing)}",
+            "request a certificate for the numbers of [provider]",
+        )
+    return Finding("TNAuthList", "passed", f"covers {', '.join(config.provider.numbers)}")
+
+
+def _ports(config: Config) -> Finding:
+    try:
+        check_ports(config)
+    except ConfigError as error:
+        return Finding("ports", "failed", str(error), "is a gateway running already?")
+    return Finding("ports", "passed", "every port can be bound")
+
+
+async def _own_domain(config: Config, resolver: DnsResolver) -> Finding:
+    uri = SipUri("sip", None, None, config.provider.domain)
+    try:
+        hops = await locate(uri, resolver, transports=frozenset({"tls"}), rand=SystemRandom())
+    except NotLocated as error:
+        return Finding(
+            "DNS",
+            "failed",
+            f"{config.provider.domain}: {error.detail}",
+            "publish NAPTR and SRV records (RFC 3263) so that peers find this gateway",
+        )
+    return Finding("DNS", "passed", f"peers reach {', '.join(str(hop.address) for hop in hops)}")
+
+
+async def _x5u(config: Config, client: GuardedClient) -> AsyncIterator[Finding]:
+    settings = config.stir.authentication
+    if settings is None:
+        yield Finding("x5u", "skipped", "no [stir.authentication]")
+        return
+    try:
+        answer = await client.get(settings.x5u)
+    except (FetchRefused, FetchFailed, DnsUnavailable) as error:
+        yield Finding("x5u", "failed", str(error), "publish the certificate chain at x5u")
+        return
+    yield _published(answer, settings.certificate.read_bytes())
+    yield _clock(answer, time.time)
+
+
+def _published(answer: Fetched, own: bytes) -> Finding:
+    if b"PRIVATE KEY" in answer.body:
+        return Finding(
+            "x5u",
+            "failed",
+            "a private key is published there",
+            "take it down, revoke the certificate and make a new key",
+        )
+    try:
+        served = load_credential(answer.body).leaf
+    except MalformedCredential as error:
+        return Finding("x5u", "failed", f"status {answer.status}: {error}", "serve the PEM chain")
+    if served != load_credential(own).leaf:
+        return Finding(
+            "x5u",
+            "failed",
+            "serves another certificate than stir.authentication.certificate",
+            "publish the current chain, at best under a new URL",
+        )
+    return Finding("x5u", "passed", "serves the certificate that signs")
+
+
+def _clock(answer: Fetched, now: Callable[[], float]) -> Finding:
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except ValueError:
+        return Finding("clock", "skipped", "the x5u server sent no Date to compare with")
+    off = now() - theirs
+    if abs(off) > _CLOCK_TOLERANCE:
+        return Finding(
+            "clock", "failed", f"{off:+.0f} s against the x5u server", "set the clock by NTP"
+        )
+    return Finding("clock", "passed", f"within {_CLOCK_TOLERANCE:.0f} s of the x5u server")

@@ -1,0 +1,68 @@
+"""`spingate run` and `spingate check`: a gateway from its configuration file."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.markup import escape
+
+from gateway.app import serve
+from gateway.checks import examine
+from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
+from gateway.config import Config, ConfigError, load_config
+from gateway.keys import load_keys
+from gateway.log import configure_logs
+from gateway.ports import check_ports
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file (TOML).", dir_okay=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
+
+_STYLES = {"passed": "[green]✔[/]", "failed": "[bold red]✘[/]", "skipped": "[dim]-[/]"}
+
+
+def read_config(path: Path) -> Config:
+    """Load a configuration file, or exit with 2 and one clear line."""
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        usage_error(escape(str(error)))
+
+
+def run(config: ConfigFile) -> None:
+    """Run the gateway until it is told to stop (SIGTERM drains, SIGINT stops)."""
+    settings = read_config(config)
+    configure_logs(settings.log)
+    try:
+        keys = load_keys(settings)
+        check_ports(settings)
+        uvloop.run(serve(settings, keys))
+    except ConfigError as error:
+        usage_error(escape(str(error)))
+
+
+def check(config: ConfigFile, as_json: Json = False) -> None:
+    """Check a configuration and its world: keys, certificates, numbers, ports, DNS, x5u, clock."""
+    settings = read_config(config)
+    failed = asyncio.run(_check(settings, as_json))
+    raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+async def _check(settings: Config, as_json: bool) -> int:
+    failed = 0
+    async for finding in examine(settings):
+        failed += finding.outcome == "failed"
+        if as_json:
+            record: dict[str, Any] = dataclasses.asdict(finding)
+            emit_json(record)
+            continue
+        console.print(f"{_STYLES[finding.outcome]} {finding.name}: {escape(finding.detail)}")
+        if finding.outcome == "failed" and finding.hint:
+            console.print(f"    [yellow]{escape(finding.hint)}[/]")
+    return failed

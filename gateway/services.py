@@ -1,0 +1,148 @@
+"""The gateway's services made from its configuration, each in one function."""
+
+from __future__ import annotations
+
+import ssl
+from ipaddress import ip_network
+from pathlib import Path
+
+from gateway.config.base import split_endpoint
+from gateway.config.root import Config
+from gateway.dns import DnsResolver, DnsSettings, system_nameservers
+from gateway.http.fetch import FetchLimits, GuardedClient
+from gateway.http.guard import GuardPolicy
+from gateway.keys import Keys
+from gateway.policy.peers import PeerPolicy
+from media.session import MediaEngine, MediaSettings
+from sip.endpoint import EndpointSettings
+from sip.flow import Address
+from sip.timers import Timers
+from sip.transport.settings import ListenerSettings, TlsSettings
+from stir.replay import ReplayCache
+from stir.verification import VerificationPolicy, VerificationService
+
+
+def make_resolver(config: Config) -> DnsResolver:
+    """Return the DNS resolver."""
+    settings = config.dns
+    servers = tuple(split_endpoint(server) for server in settings.nameservers)
+    return DnsResolver(
+        DnsSettings(
+            nameservers=servers or system_nameservers(),
+            timeout=settings.timeout_seconds,
+            cache_entries=settings.cache_entries,
+            max_ttl=settings.max_ttl_seconds,
+        )
+    )
+
+
+def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
+    """Return the guarded HTTPS client for URLs that peers name."""
+    settings = config.fetch
+    return GuardedClient(
+        resolver,
+        policy=GuardPolicy(
+            allow_networks=tuple(ip_network(network) for network in settings.allow_networks),
+            ports=frozenset(settings.ports),
+        ),
+        limits=FetchLimits(
+            timeout=settings.timeout_seconds,
+            max_body=settings.max_body_bytes,
+            per_host=settings.max_per_host,
+            total=settings.max_total,
+        ),
+        trust_file=settings.trust_anchors,
+    )
+
+
+def make_verification(config: Config, keys: Keys) -> VerificationService | None:
+    """Return the verification service, or None where none is configured."""
+    settings = config.stir.verification
+    if settings is None:
+        return None
+    codes = frozenset(settings.accept_service_provider_codes)
+    policy = VerificationPolicy(
+        freshness=settings.freshness_seconds,
+        accept_service_provider_codes=None if "*" in codes else codes,
+        require_media_keys=settings.require_media_keys,
+        extra_ports=frozenset(config.fetch.ports),
+    )
+    return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))
+
+
+def make_peer_policy(config: Config) -> PeerPolicy:
+    """Return the policy for calls from peers."""
+    verification = config.stir.verification
+    return PeerPolicy(config.peer, verification.policy if verification else "require")
+
+
+def make_media_engine(config: Config) -> MediaEngine:
+    """Return the embedded media engine."""
+    settings = config.media
+    return MediaEngine(
+        MediaSettings(
+            networks={"access": settings.access_address, "peers": settings.peers_address},
+            advertised={
+                "access": settings.access_advertise or settings.access_address,
+                "peers": settings.peers_advertise or settings.peers_address,
+            },
+            port_min=settings.port_min,
+            port_max=settings.port_max,
+            max_sessions=settings.max_sessions,
+            allow_networks=settings.allow_networks,
+            ice_timeout=settings.setup_timeout_seconds,
+            dtls_timeout=settings.setup_timeout_seconds,
+            no_media_timeout=settings.silence_timeout_seconds,
+        )
+    )
+
+
+def make_timers(config: Config) -> Timers:
+    """Return the SIP timers."""
+    return Timers(t1=config.sip.t1_seconds, timer_c=config.sip.invite_timeout_seconds)
+
+
+def endpoint_settings(config: Config) -> EndpointSettings:
+    """Return the limits of the SIP endpoint."""
+    return EndpointSettings(max_transactions=config.sip.max_transactions)
+
+
+def listener_settings(config: Config) -> list[ListenerSettings]:
+    """Return the settings of every SIP listener."""
+    sip = config.sip
+    anchors = None if sip.trust_anchors is None else str(sip.trust_anchors)
+    made = []
+    for listener in config.listen:
+        tls = None
+        if listener.certificate is not None and listener.key is not None:
+            clients = listener.client_trust_anchors
+            tls = TlsSettings(
+                certificate_file=str(listener.certificate),
+                key_file=str(listener.key),
+                trust_anchor_file=anchors,
+                client_trust_anchor_file=None if clients is None else str(clients),
+            )
+        made.append(
+            ListenerSettings(
+                name=listener.name,
+                transport=listener.transport,
+                bind=Address(listener.address, listener.port),
+                sent_by=Address(listener.advertise or listener.address, listener.port),
+                tls=tls,
+                max_connections=sip.max_connections,
+                max_connections_per_source=sip.max_connections_per_source,
+                header_timeout=sip.header_timeout_seconds,
+                idle_timeout=sip.idle_timeout_seconds,
+                connect_timeout=sip.connect_timeout_seconds,
+                max_message=sip.max_message_bytes,
+            )
+        )
+    return made
+
+
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the TLS context of an HTTPS server; the pair was checked before."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    return context

@@ -1,0 +1,178 @@
+"""SPIN as one service of the gateway: invitations out, answers in, the agent for own numbers."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from discovery.model import FoundUri
+from discovery.number import NumberRanges
+from discovery.spin.agent import Agent as SpinAgent
+from discovery.spin.agent import AgentPolicy
+from discovery.spin.callback_url import CallbackPolicy
+from discovery.spin.handlers import StoreUnavailable
+from discovery.spin.limits import RateLimit
+from discovery.spin.pending import PendingInvitations
+from gateway.agent_store import SqlAgentStore
+from gateway.config.discovery import Smpp, Spin
+from gateway.config.load import ConfigError
+from gateway.config.root import Config
+from gateway.http.agent import AgentApi, AgentApiSettings
+from gateway.http.callback import CallbackServer
+from gateway.http.credentials import CertificateSource
+from gateway.http.fetch import GuardedClient
+from gateway.http.listener import HttpListener
+from gateway.keys import Keys
+from gateway.services import server_context
+from gateway.sms.message import IncomingSms
+from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.spin.originating import OriginatingSettings, SpinSource
+from gateway.spin.passports import StirSigner, StirVerifier
+from gateway.spin.terminating import SpinTerminator
+
+_HOUR: Final = 3600.0
+LateAnswer = Callable[[str, str, tuple[FoundUri, ...]], None]
+"""(number, caller, uris): an answer that came when nobody waited any more."""
+
+
+class SpinService:
+    """Everything SPIN needs at run time; made before anything listens."""
+
+    def __init__(
+        self,
+        config: Config,
+        spin: Spin,
+        keys: Keys,
+        fetch: GuardedClient,
+        certificates: CertificateSource,
+        database: AsyncEngine,
+        on_late: LateAnswer,
+    ) -> None:
+        assert keys.authentication is not None  # the configuration demands it beside [spin]
+        self._config = config
+        self._spin = spin
+        signer = StirSigner(keys.authentication)
+        verifier = StirVerifier(
+            certificates,
+            keys.sti_trust_anchors,
+            accept_ranges=spin.accept_range_certificates,
+            extra_ports=frozenset(config.fetch.ports),
+        )
+        pending = PendingInvitations(secrets.token_bytes)
+        self._sms = _transceiver(config.sms.smpp, keys, self._on_message)
+        self.source = SpinSource(
+            _originating(config, spin),
+            pending,
+            signer,
+            self._sms,
+            wall_clock=time.time,
+            on_late=on_late,
+        )
+        self._store = SqlAgentStore(database)
+        self.agent = SpinAgent(_policy(config, spin), secrets.token_bytes)
+        self._terminator = SpinTerminator(
+            self.agent, self._store, verifier, signer, fetch, self._inbox, wall_clock=time.time
+        )
+        self.callback = CallbackServer(pending, verifier, self.source.deliver, time.time)
+        self._listeners = self._make_listeners(keys)
+        self._stack = AsyncExitStack()
+
+    def _make_listeners(self, keys: Keys) -> list[tuple[str, HttpListener]]:
+        spin = self._spin
+        tls = server_context(spin.certificate, spin.key)
+        callback = HttpListener(self.callback.application(), spin.address, spin.port, tls=tls)
+        listeners = [("spin", callback)]
+        if spin.agent is not None and keys.agent_token is not None:
+            settings = AgentApiSettings(
+                NumberRanges(self._config.provider.numbers),
+                frozenset({self._config.provider.domain, *self._config.provider.further_domains}),
+            )
+            try:
+                api = AgentApi(
+                    self._store,
+                    settings,
+                    keys.agent_token,
+                    random=secrets.token_bytes,
+                    wall_clock=time.time,
+                )
+            except ValueError as error:
+                raise ConfigError("spin.agent.token", str(error)) from None
+            server = HttpListener(api.application(), spin.agent.address, spin.agent.port, tls=None)
+            listeners.append(("spin.agent", server))
+        return listeners
+
+    async def start(self) -> None:
+        """Listen and bind to the SMSC; raises ConfigError for a port or database."""
+        try:
+            await self._store.create_tables()
+        except StoreUnavailable as error:
+            raise ConfigError("provider.state_directory", f"database: {error}") from None
+        for key, listener in self._listeners:
+            try:
+                await listener.start()
+            except OSError as error:
+                raise ConfigError(f"{key}.port", str(error)) from None
+            self._stack.push_async_callback(listener.stop)
+        self._sms.start()
+        self._stack.push_async_callback(self._terminator.close)
+        self._stack.push_async_callback(self._sms.stop)
+
+    async def stop(self) -> None:
+        """Unbind, close, and give up invitations under way."""
+        await self._stack.aclose()
+
+    def _on_message(self, message: IncomingSms) -> None:
+        self._terminator.on_message(message)
+
+    def _inbox(self, messages: tuple[IncomingSms, ...]) -> None:
+        """Ordinary messages go back to the SMSC, for the person they were sent to."""
+        for message in messages:
+            self._sms.pass_on(message)
+
+
+def _transceiver(
+    settings: Smpp | None, keys: Keys, on_message: Callable[[IncomingSms], None]
+) -> SmsTransceiver:
+    if settings is None:
+        raise ConfigError("sms.smpp", "is missing: [spin] needs an SMSC to send invitations by")
+    return SmsTransceiver(
+        SmppSettings(
+            host=settings.host,
+            port=settings.port,
+            system_id=settings.system_id,
+            password=keys.smpp_password or "",
+            window=settings.window,
+            submit_timeout=settings.submit_timeout_seconds,
+            reconnect_pause=settings.reconnect_seconds,
+        ),
+        on_message,
+    )
+
+
+def _originating(config: Config, spin: Spin) -> OriginatingSettings:
+    smpp = config.sms.smpp
+    source = smpp.source_address if smpp is not None else None
+    return OriginatingSettings(
+        callback_url=spin.callback_url.rstrip("/"),
+        mapping_lifetime=config.discovery.cache_seconds,
+        locale=spin.language,
+        source_address=source.lstrip("+") if source else None,
+        per_number=RateLimit(spin.invitations_per_number_hour, _HOUR),
+    )
+
+
+def _policy(config: Config, spin: Spin) -> AgentPolicy:
+    return AgentPolicy(
+        numbers=NumberRanges(config.provider.numbers),
+        known_senders=NumberRanges(spin.known_senders),
+        unknown_senders=spin.unknown_senders,
+        callback=CallbackPolicy(
+            ports=frozenset(config.fetch.ports), trusted_hosts=frozenset(spin.trusted_agents)
+        ),
+        per_sender=RateLimit(spin.invitations_per_sender_hour, _HOUR),
+    )
