@@ -111,15 +111,15 @@ class _Call(pj.Call):  # type: ignore[misc]
         self.streams: list[StreamStatistics] = []
 
     @told
-    def onCallState(self, prm: Any) -> None:  # noqa: ARG002, N802
+    def onCallState(self, prm: Any) -> None:  # noqa: N802
         self._telephone.call_state(self)
 
     @told
-    def onCallMediaState(self, prm: Any) -> None:  # noqa: ARG002, N802
+    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
         self._telephone.media_state(self)
 
     @told
-    def onStreamDestroyed(self, prm: Any) -> None:  # noqa: ARG002, N802
+    def onStreamDestroyed(self, prm: Any) -> None:  # noqa: N802
         """Read the counters while they exist: by the end of the call they do not."""
         self.streams = stream_statistics(self)
 
@@ -211,11 +211,11 @@ class Telephone:
         self._account.create(account_settings(settings, transport))
         return {"contact": self._endpoint.transportGetInfo(transport).localAddress}
 
-    def _do_register(self, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def _do_register(self, command: dict[str, Any]) -> dict[str, Any]:
         self._set_registration(active=True)
         return {}
 
-    def _do_unregister(self, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def _do_unregister(self, command: dict[str, Any]) -> dict[str, Any]:
         self._set_registration(active=False)
         return {}
 
@@ -258,7 +258,7 @@ class Telephone:
         call = self._find(command)
         return {"streams": [asdict(stream) for stream in stream_statistics(call)]}
 
-    def _do_quit(self, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def _do_quit(self, command: dict[str, Any]) -> dict[str, Any]:
         self.quitting = True
         return {}
 
