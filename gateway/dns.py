@@ -41,9 +41,9 @@ _R = TypeVar("_R", bound=dns.rdata.Rdata)
 class DnsSettings:
     """How to ask and how much to remember; times are in seconds.
 
-    `timeout` is for one question, all servers, repetitions and aliases together; `attempt` for
-    one server's answer. `failure_ttl` is how long an unanswered question is not asked again
-    (RFC 2308 7). `max_questions` bounds those under way at once.
+    `timeout` is for one question, all servers, repetitions and aliases together; after `attempt`
+    without an answer the next server is asked too. `failure_ttl` is how long an unanswered
+    question is not asked again (RFC 2308 7). `max_questions` bounds those under way at once.
     """
 
     nameservers: tuple[tuple[str, int], ...]
@@ -215,29 +215,47 @@ class _Question:
         return _Answer((), settings.failure_ttl, (self.asking, "a chain of aliases"))
 
     async def _ask_servers(self, name: dns.name.Name) -> dns.message.QueryMessage | None:
-        """Ask each server, twice at most; None when all failed (see last_fault)."""
-        for _ in range(2):
-            silent = False
-            for server, port in self._settings.nameservers:
-                self.asking = f"nameserver {_place(server, port)}"
-                try:
-                    return await self._ask_server(name, server, port)
-                except _Unusable as fault:
-                    self.last_fault = (self.asking, str(fault))
-                except (TimeoutError, dns.exception.Timeout):
-                    silent = True
-                    self.last_fault = (self.asking, "no answer")
-                except (OSError, EOFError) as error:
-                    self.last_fault = (
-                        (self.asking, error.strerror or "connection closed")
-                        if (isinstance(error, OSError))
-                        else (self.asking, "connection closed")
-                    )
-                except dns.exception.DNSException as error:
-                    self.last_fault = (self.asking, f"unusable answer ({type(error).__name__})")
-            if not silent:
-                # Asking again helps against a lost packet, not against a refusal.
-                break
+        """Ask the servers in turn, twice each at most; None when all failed (see last_fault).
+
+        One that is slow to answer is not given up when the next is asked: the first answer counts.
+        """
+        under_way: set[asyncio.Task[dns.message.QueryMessage | None]] = set()
+        refused: set[tuple[str, int]] = set()
+        try:
+            for server in self._settings.nameservers * 2:
+                if server in refused:
+                    continue  # asking again helps against a lost packet, not against a refusal
+                under_way.add(asyncio.ensure_future(self._try(name, server, refused)))
+                answer = await _first(under_way, self._settings.attempt)
+                if answer is not None:
+                    return answer
+            while under_way:
+                answer = await _first(under_way, None)
+                if answer is not None:
+                    return answer
+            return None
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _try(
+        self, name: dns.name.Name, server: tuple[str, int], refused: set[tuple[str, int]]
+    ) -> dns.message.QueryMessage | None:
+        """Ask one server; notes what went wrong."""
+        self.asking = place = f"nameserver {_place(*server)}"
+        try:
+            return await self._ask_server(name, *server)
+        except (TimeoutError, dns.exception.Timeout):
+            self.last_fault = (place, "no answer")
+            return None
+        except _Unusable as fault:
+            self.last_fault = (place, str(fault))
+        except dns.exception.DNSException as error:
+            self.last_fault = (place, f"unusable answer ({type(error).__name__})")
+        except (OSError, EOFError) as error:
+            self.last_fault = (place, getattr(error, "strerror", None) or "connection closed")
+        refused.add(server)
         return None
 
     async def _ask_server(
@@ -248,7 +266,7 @@ class _Question:
         answer = await dns.asyncquery.udp(
             query,
             server,
-            timeout=self._settings.attempt,
+            timeout=self._settings.timeout,
             port=port,
             ignore_unexpected=True,
             ignore_errors=True,
@@ -263,6 +281,15 @@ class _Question:
             raise _Unusable("not an answer to a query")
         answer.resolve_chaining()
         return answer
+
+
+async def _first(
+    tasks: set[asyncio.Task[dns.message.QueryMessage | None]], timeout: float | None
+) -> dns.message.QueryMessage | None:
+    """Wait for an answer, or until a task failed; what is done leaves `tasks`."""
+    done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    tasks -= done
+    return next((answer for task in done if (answer := task.result()) is not None), None)
 
 
 class _Unusable(Exception):

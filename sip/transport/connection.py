@@ -125,6 +125,7 @@ class StreamConnection(asyncio.Protocol):
             self._message_since = now
 
     def eof_received(self) -> bool:
+        self._cut_off()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -155,9 +156,19 @@ class StreamConnection(asyncio.Protocol):
         since = self._message_since
         if since is not None and now - since > self._settings.header_timeout:
             limit = self._settings.header_timeout
-            self.abort(f"slow: {self.flow.remote} did not finish a message in {limit:g} s")
+            self._cut = f"slow: {self.flow.remote} did not finish a message in {limit:g} s"
+            self._receiver.dropped(self._cut, self.flow)
+            self._message_since = None
+            self._cut_off()
+            self.close()
         elif now - self.active_at > self._settings.idle_timeout:
             self.close()
+
+    def _cut_off(self) -> None:
+        """Nothing more comes: what came of a message can still be answered (400)."""
+        problem = self._framer.finish() if self._made else None
+        if problem is not None:
+            self._receiver.malformed(problem, self.flow)
 
     def close(self) -> None:
         """Close after what was written has gone out."""

@@ -242,13 +242,13 @@ class TransportSet:
     def flow_token(self, flow: Flow) -> str:
         """Name a flow in one word, for `flow_of` later (a registrar stores it, RFC 5626 5.2)."""
         connection = f"{flow.flow_id}.{self._incarnation}" if flow.flow_id else "0"
-        return "|".join((flow.transport, flow.listener, str(flow.remote), connection))
+        return "|".join((flow.transport, str(flow.remote), connection, flow.listener))
 
     def flow_of(self, token: str) -> Flow | None:
         """Give the flow a token names; None where it is gone, or the token is not ours."""
         transport, _, rest = token.partition("|")
-        listener, _, rest = rest.partition("|")
-        remote, _, connection = rest.partition("|")
+        remote, _, rest = rest.partition("|")
+        connection, _, listener = rest.partition("|")
         if transport == "udp":
             host, _, port = remote.rpartition(":")
             if listener not in self._udp or not (port.isascii() and port.isdigit()):

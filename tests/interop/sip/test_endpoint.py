@@ -252,12 +252,15 @@ async def test_requests_of_the_callee_go_back_over_the_callers_connection() -> N
         token = beta.transports.flow_token(callee.flows[0])
         flow = beta.transports.flow_of(token)
         assert flow == callee.flows[0]
+        spaced = listener("udp", name="a | b")
+        async with running(spaced) as other:
+            datagrams = other.transports.flow_to(Hop("udp", Address("127.0.0.9", 5060)))
+            assert other.transports.flow_of(other.transports.flow_token(datagrams)) == datagrams
         beta.send(request(call_id="back"), [Hop("tcp", flow.remote, flow=flow)], events)
         await events.until(is_final)
         assert statuses(events) == [180, 200]
-        assert beta.transports.flow_of(token.replace("tcp|tcp|", "tcp|tcp|x")) is not None
-        assert beta.transports.flow_of("tcp|tcp|127.0.0.1:1|1.elsewhere") is None
-        assert beta.transports.flow_of("junk") is None
+        for wrong in (token.replace("|tcp", "0|tcp"), "tcp|127.0.0.1:1|1.x|tcp", "junk", ""):
+            assert beta.transports.flow_of(wrong) is None
 
 
 @pytest.mark.rfc("3261", "18.1.1")

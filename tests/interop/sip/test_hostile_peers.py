@@ -211,11 +211,23 @@ async def test_a_message_that_never_ends_is_cut_off_and_silence_is_not() -> None
     async with running(hasty, observer=watcher) as beta:
         address = beta.transports.bound("tcp")
         async with dialled(address) as (r, w), dialled(address) as (quiet, quiet_writer):
-            w.write(options(1)[:40])
+            w.write(options(1).replace(b"Content-Length: 0", b"Content-Length: 5"))
+            assert (await answered(r)).startswith(b"SIP/2.0 400 ")
             assert await closed(r)
             assert "slow: " in watcher.dropped_reasons[0]
             quiet_writer.write(options(2))
             assert await answered(quiet) == b"SIP/2.0 200 OK"
+
+
+async def test_a_message_cut_off_by_the_end_of_its_stream_is_answered() -> None:
+    user = User()
+    async with running(listener("tcp"), user=user) as beta:
+        async with dialled(beta.transports.bound("tcp")) as (r, w):
+            w.write(options(1).replace(b"Content-Length: 0", b"Content-Length: 5") + b"v=0")
+            w.write_eof()
+            assert (await answered(r)).startswith(b"SIP/2.0 400 ")
+            assert await closed(r)
+        assert user.requests == []
 
 
 async def test_a_connection_without_traffic_is_closed_in_the_end() -> None:

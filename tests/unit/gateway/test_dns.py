@@ -184,6 +184,12 @@ async def test_a_slow_name_does_not_delay_another() -> None:
         await asyncio.gather(*slow, return_exceptions=True)
 
 
+async def test_an_answer_that_takes_longer_than_an_attempt_still_counts() -> None:
+    async with serving(DnsServer(ZONE, delay={"none.example": 0.4})) as server:
+        assert await resolver(server).srv("none.example") == (Srv(0, 0, 0, ""),)
+        assert server.asked["none.example"] == 2
+
+
 async def test_servfail_is_unavailable_and_not_absent() -> None:
     async with serving(DnsServer(ZONE, servfail={"ill.example"})) as server:
         with pytest.raises(DnsUnavailable, match="SERVFAIL"):
