@@ -1,11 +1,12 @@
 """Two endpoints over real sockets: transactions, fail-over and who is to blame."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sip.endpoint import ClientEvent, EndpointSettings, FailedEvent, ResponseEvent
+from sip.endpoint import ClientEvent, Endpoint, EndpointSettings, FailedEvent, ResponseEvent
 from sip.flow import Address, Hop, Transport
 from sip.timers import Timers
 from sip.transport.settings import TlsSettings
@@ -390,3 +391,123 @@ async def test_our_own_full_table_fails_requests_and_forgets_them() -> None:
         failed = await results[2].until(is_final)
         assert isinstance(failed, FailedEvent)
         assert "our own limit" in failed.detail
+
+
+async def certificate_fault(
+    authority: Authority, server: TlsSettings, name: str = "beta.example"
+) -> str:
+    """Send to a server with a certificate; gives why that failed, "" where it went well."""
+    events = Events()
+    a = listener("tls", tls=tls_of(authority, "alpha.example"))
+    async with running(a) as alpha, running(listener("tls", tls=server)) as beta:
+        hop = hop_to(beta, "tls", name)
+        alpha.send(request("OPTIONS"), [hop], events)
+        final = await events.until(is_final)
+        return final.detail if isinstance(final, FailedEvent) else ""
+
+
+@pytest.mark.rfc("5922", "7.1")
+async def test_certificates_are_taken_for_what_rfc_5922_says(authority: Authority) -> None:
+    def issued(label: str, **names: tuple[str, ...]) -> TlsSettings:
+        certificate, key = authority.issue(label, common_name="beta.example", **names)  # type: ignore[arg-type]
+        return TlsSettings(certificate, key)
+
+    by_uri = issued("u", uris=("sip:beta.example",))
+    assert await certificate_fault(authority, by_uri) == ""
+    by_address = issued("i", addresses=("127.0.0.1",))
+    assert await certificate_fault(authority, by_address, "127.0.0.1") == ""
+    for refused in (
+        issued("wild", dns=("*.example",)),
+        issued("name-only"),
+        issued("user", uris=("sip:someone@beta.example",)),
+        issued("uri-first", uris=("sip:other.example",), dns=("beta.example",)),
+    ):
+        assert "expected beta.example" in await certificate_fault(authority, refused)
+
+
+async def test_certificates_nobody_vouches_for_or_that_are_over_are_refused(
+    authority: Authority, tmp_path: Path
+) -> None:
+    stranger = Authority.make(tmp_path / "stranger", "Somebody else")
+    foreign = TlsSettings(*stranger.issue("beta", dns=("beta.example",)))
+    over = TlsSettings(*authority.issue("over", dns=("beta.example",), days_left=-1))
+    fault = await certificate_fault(authority, foreign)
+    assert "is not trusted: unable to get local issuer" in fault
+    fault = await certificate_fault(authority, over)
+    assert "is not trusted: certificate has expired" in fault
+
+
+async def test_a_server_that_does_not_speak_tls_or_nothing_at_all_is_named(
+    authority: Authority,
+) -> None:
+    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        writer.close()
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    hasty = listener("tls", tls=tls_of(authority, "alpha.example"), connect_timeout=0.3)
+    async with running(hasty) as alpha:
+        for behave, words in (
+            (babble, "does not speak TLS as we do: wrong version number"),
+            (keep_silent, "did not finish the handshake"),
+        ):
+            server = await asyncio.start_server(behave, "127.0.0.9", 0)
+            name = server.sockets[0].getsockname()
+            events = Events()
+            hop = Hop("tls", Address(name[0], name[1]), tls_name="beta.example")
+            alpha.send(request("OPTIONS"), [hop], events)
+            final = await events.until(is_final, timeout=2)
+            assert isinstance(final, FailedEvent)
+            assert final.cause == "tls"
+            assert words in final.detail
+            assert str(hop.address) in final.detail
+            server.close()
+            await server.wait_closed()
+
+
+async def test_a_client_certificate_nobody_vouches_for_is_refused_and_both_sides_say_so(
+    authority: Authority, tmp_path: Path
+) -> None:
+    stranger = Authority.make(tmp_path / "stranger", "Somebody else")
+    certificate, key = stranger.issue("alpha", dns=("alpha.example",))
+    a = listener("tls", tls=TlsSettings(certificate, key, authority.anchor_file))
+    b = listener("tls", "127.0.0.3", tls=tls_of(authority, "beta.example"))
+    events, user, watcher = Events(), User(), Watcher()
+    async with running(a) as alpha, running(b, user=user, observer=watcher) as beta:
+        hop = hop_to(beta, "tls", "beta.example")
+        alpha.send(request("OPTIONS"), [hop], events)
+        final = await events.until(is_final)
+        assert isinstance(final, FailedEvent)
+        assert f"tls: {hop.address} " in final.detail
+        assert user.requests == []
+        assert "is not trusted: unable to get local issuer" in watcher.dropped_reasons[0]
+
+
+async def test_nothing_is_left_over_of_requests_that_ended() -> None:
+    user = User()
+    timers = Timers(t1=0.01, t2=0.04, t4=0.05, timer_d=0.5)
+    a, b = (listener("udp"), listener("tcp")), (listener("udp", "127.0.0.3"),)
+    async with (
+        running(*a, timers=timers) as alpha,
+        running(*b, listener("tcp", "127.0.0.3"), user=user, timers=timers) as beta,
+    ):
+        for number in range(60):
+            transport: Transport = "udp" if number % 2 else "tcp"
+            hop = hop_to(beta, transport)
+            if number % 3 == 0:
+                hop = Hop(transport, Address("127.0.0.7", 9))
+            method = "INVITE" if number % 4 else "OPTIONS"
+            sent = alpha.send(request(method, call_id=f"c{number}"), [hop], Events())
+            if number % 5 == 0:
+                sent.cancel()
+        for endpoint in (alpha, beta):
+            await eventually(partial(is_empty, endpoint))
+
+
+def is_empty(endpoint: Endpoint) -> bool:
+    sending = endpoint._outgoing
+    kept = (endpoint._servers, sending._sent, sending._keys_by_flow, endpoint._layer)
+    return not any(len(table) for table in kept)
