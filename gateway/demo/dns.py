@@ -7,6 +7,7 @@ the real DNS. `trouble` makes it as slow, silent or broken as a test wants it.
 import asyncio
 import random
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import dns.exception
@@ -250,6 +251,8 @@ class NameServer:
         finally:
             self._connections.discard(writer)
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
@@ -30,6 +31,7 @@ class ToyRegistrar:
     requests: list[str] = field(default_factory=list)
     nonce: str = field(default_factory=lambda: secrets.token_hex(8))
     _server: asyncio.Server | None = None
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def __aenter__(self) -> "ToyRegistrar":
         self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
@@ -39,9 +41,12 @@ class ToyRegistrar:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        self._server.close_clients() if hasattr(self._server, "close_clients") else None
+        for writer in list(self._writers):
+            writer.close()
+        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().strip("\r\n")
@@ -55,7 +60,10 @@ class ToyRegistrar:
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
         finally:
+            self._writers.discard(writer)
             writer.close()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
 
     def _answer(self, head: str) -> str:
         if not head.startswith("REGISTER "):
