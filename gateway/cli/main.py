@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import gateway
-from gateway.cli import call, cert, discover, run, sdp, sip, stir
+from gateway.cli import call, cert, demo, discover, run, sdp, sip, stir
 
 app = typer.Typer(
     name="spingate",
@@ -14,6 +14,7 @@ app = typer.Typer(
     help="Reach another provider's users by telephone number, verified.",
 )
 
+app.command()(demo.demo)
 app.command()(run.run)
 app.command()(run.check)
 app.command()(call.call)

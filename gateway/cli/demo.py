@@ -1,0 +1,79 @@
+"""`spingate demo`: two providers on loopback and a verified call between them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console
+from gateway.demo.provider import SceneError
+from gateway.demo.report import CallReport, print_report
+from gateway.demo.scene import ALICE, BOB, Scene
+from gateway.demo.verified_call import PARTIES, verified_call
+from gateway.softphone.phone import SoftphoneError
+
+Folder = Annotated[
+    Path, typer.Option("--folder", help="Where keys, logs and recordings are put (emptied first).")
+]
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the call.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object with everything.")
+    ] = False,
+    folder: Folder = Path("demo"),
+) -> None:
+    """Two providers on loopback, one call found by nothing but a number, and a report."""
+    stay = not once and not as_json and sys.stdout.isatty()
+    try:
+        ok = asyncio.run(_demo(folder.resolve(), as_json=as_json, stay=stay))
+    except (SceneError, SoftphoneError, OSError) as error:
+        error_console.print(f"[bold red]spingate:[/] {error}")
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        ok = True
+    raise typer.Exit(0 if ok else EXIT_FAILED)
+
+
+async def _demo(folder: Path, *, as_json: bool, stay: bool) -> bool:
+    def progress(text: str) -> None:
+        if not as_json:
+            console.print(f" [green]•[/] {text}")
+
+    if not as_json:
+        console.rule("[bold]Two providers on loopback", align="left")
+    async with Scene(folder, progress) as scene:
+        progress(f"alice dials {BOB}; alpha.example does not know the number")
+        report = await verified_call(scene)
+        _tell(report, as_json)
+        if stay:
+            await _stay(folder)
+    return report.ok
+
+
+def _tell(report: CallReport, as_json: bool) -> None:
+    if as_json:
+        emit_json(report.as_json())
+    else:
+        print_report(console, report, PARTIES)
+
+
+async def _stay(folder: Path) -> None:
+    console.print(
+        "\nBoth providers stay up. In another terminal:\n"
+        f"  [bold]spingate call {BOB} --from {ALICE} -c {folder}/alpha/gateway.toml[/]\n"
+        f"  [bold]spingate discover {BOB} --from {ALICE} -c {folder}/alpha/gateway.toml[/]\n"
+        f"Traces, logs and recordings are in {folder}/. Ctrl-C ends it."
+    )
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, done.set)
+    await done.wait()
+    console.print("\nStopping.")
