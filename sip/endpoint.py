@@ -371,9 +371,10 @@ class Endpoint:
             self.dropped(f"undelivered: {failure.detail}", flow)
 
     def _write(self, flow: Flow, message: Request | Response) -> None:
-        self.transports.write(flow, message.to_bytes())
+        # Observed first: the answer may be observed elsewhere before a slow trace is written.
         if self._observer is not None:
             self._observer.message("out", flow, message)
+        self.transports.write(flow, message.to_bytes())
 
     # The timer.
 

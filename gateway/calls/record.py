@@ -72,6 +72,7 @@ def resolution_record(resolution: Resolution) -> dict[str, Any]:
     return {
         "number": resolution.number,
         "service": str(resolution.service),
+        "seconds": round(sum(source.seconds for source in resolution.asked), 4),
         "uris": [
             {"uri": found.uri, "msp": found.msp, "assurance": str(found.assurance)}
             for found in resolution.uris

@@ -13,7 +13,11 @@ EXIT_WELL: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
-console: Final = Console(highlight=False)
+# Off a terminal nobody can widen the window: tables get room enough not to wrap.
+_WIDTH_OFF_TERMINAL: Final = 120
+console: Final = Console(
+    highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
+)
 error_console: Final = Console(stderr=True, highlight=False)
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-_COLUMN: Final = 24
+_CLOCK: Final = 9
+_WIDEST, _NARROWEST = 26, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _label(message: dict[str, Any]) -> str:
     parts = [line.partition(" ")[0]]
     text: str = message["message"]
     if "\nIdentity:" in text:
-        parts.append("Identity")
+        parts.append("+Identity")
     if "a=fingerprint:" in text:
         parts.append("DTLS-SRTP")
     elif "a=crypto:" in text:
@@ -83,25 +84,26 @@ def print_ladder(console: Console, steps: Sequence[Step], parties: Sequence[str]
     if not steps:
         console.print("[red]no SIP message was seen[/]")
         return
-    console.print(Text(" " * 9 + "".join(f"{party:^{_COLUMN}}" for party in parties), style="bold"))
+    width = max(_NARROWEST, min(_WIDEST, (console.width - _CLOCK) // len(parties)))
+    names = "".join(f"{party[: width - 1]:^{width}}" for party in parties)
+    console.print(Text(" " * _CLOCK + names.rstrip(), style="bold"))
     start = steps[0].at
     columns = {party: index for index, party in enumerate(parties)}
     for step in steps:
-        console.print(_rung(step, columns, start))
+        console.print(_rung(step, columns, start, width))
 
 
-def _rung(step: Step, columns: dict[str, int], start: float) -> Text:
+def _rung(step: Step, columns: dict[str, int], start: float, column: int) -> Text:
     left, right = sorted((columns[step.sender], columns[step.receiver]))
-    width = (right - left) * _COLUMN - 1
+    width = (right - left) * column - 1
     label = f" {step.text} "[: width - 2]
     arrow = f"{label:─^{width}}"
     forward = columns[step.sender] < columns[step.receiver]
     arrow = arrow[:-1] + "▶" if forward else "◀" + arrow[1:]
-    middle = _COLUMN // 2
-    line = "".join(f"{'│':^{_COLUMN}}" for _ in columns)
-    at = left * _COLUMN + middle + 1
+    line = "".join(f"{'│':^{column}}" for _ in columns)
+    at = left * column + line.index("│") + 1
     line = line[:at] + arrow + line[at + width :]
     style = "green" if step.text[:1] == "2" else "red" if step.text[:1] in "456" else "cyan"
     text = Text(f"{(step.at - start) * 1000:7.1f}  ", style="dim")
-    text.append(line, style=style)
+    text.append(line.rstrip(), style=style)
     return text

@@ -107,17 +107,27 @@ class Provider:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def admin(self, path: str) -> Any:
-        """Return what the admin interface says at a path, decoded."""
+    async def admin(self, path: str, question: dict[str, str] | None = None) -> Any:
+        """Return what the admin interface says at a path, or to a question posted there."""
         admin = self.config.admin
         assert admin is not None
         token = read_secret(admin.token, admin.token_file, "admin.token")
         url = f"http://{admin.address}:{admin.port}{path}"
         headers = {"Authorization": f"Bearer {token}"}
-        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+        method = "GET" if question is None else "POST"
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.request(method, url, json=question) as answer,
+        ):
             if answer.status != 200:
                 raise SceneError(f"{self.domain}: {path} answered {answer.status}")
             return await answer.json()
+
+    async def discover(self, number: str, sender: str) -> dict[str, Any]:
+        """Have the gateway look a number up for a voice call."""
+        question = {"number": number, "service": "voice", "from": sender}
+        resolution: dict[str, Any] = await self.admin("/v1/discover", question)
+        return resolution
 
     async def register_handler(self, username: str, number: str) -> None:
         """Register the provider's app as the number's voice handler, and as its default."""

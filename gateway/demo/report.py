@@ -51,6 +51,7 @@ class CallReport:
     """Everything that is known of one call of the demo."""
 
     discovery: dict[str, Any]
+    again: dict[str, Any]
     sms: dict[str, Any] | None
     passport: dict[str, Any] | None
     verdict: dict[str, Any] | None
@@ -71,6 +72,7 @@ class CallReport:
             "ok": self.ok,
             "parts": self.parts,
             "discovery": self.discovery,
+            "discovery_again": self.again,
             "sms": self.sms,
             "passport": self.passport,
             "verdict": self.verdict,
@@ -108,6 +110,8 @@ def _print_discovery(console: Console, report: CallReport) -> None:
         )
     for found in report.discovery.get("uris", []):
         console.print(f" [bold green]{escape(found['uri'])}[/] [dim]({found['assurance']})[/]")
+    for source in report.again.get("asked", []):
+        console.print(f" asked again: {source['source']} {source['outcome']}, no SMS is sent")
 
 
 def _print_passport(console: Console, report: CallReport) -> None:

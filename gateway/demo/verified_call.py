@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.demo.handset import read
 from gateway.demo.ladder import ladder
 from gateway.demo.report import CallReport, MediaResult
-from gateway.demo.scene import BOB, TONES, Scene
+from gateway.demo.scene import ALICE, BOB, TONES, Scene
 from gateway.softphone.phone import PhoneCall, SoftphoneError
 from gateway.softphone.tone import RecordingError, measure_file
 
@@ -46,12 +46,15 @@ async def _report(
     if answered is not None:
         media = (_heard(scene, "alice", "bob", call), _heard(scene, "bob", "alice", answered))
     verdict = inbound.get("verdict")
+    sms = _sms(scene, messages_before)
+    again = await scene.alpha.discover(BOB, ALICE)
     discovery = outbound.get("discovery") or {"asked": [], "uris": []}
     freed = [await _all_freed(scene, name) for name in ("alpha", "beta")]
     rung = outbound.get("ringing")
     return CallReport(
         discovery=discovery,
-        sms=_sms(scene, messages_before),
+        again=again,
+        sms=sms,
         passport=inbound.get("passport"),
         verdict=verdict,
         setup_seconds=None if rung is None else rung - outbound["started"],
@@ -61,6 +64,8 @@ async def _report(
         parts={
             "both softphones registered over TLS": len(scene.phones) == 2,
             "number found": bool(discovery["uris"]),
+            "found again without an SMS": again["asked"][0]["outcome"] == "found"
+            and sms == _sms(scene, messages_before),
             "call signed": outbound.get("passport") is not None,
             "call verified": (verdict or {}).get("outcome") == "valid",
             "call answered": outbound.get("status") == 200,
