@@ -93,10 +93,16 @@ def print_ladder(console: Console, steps: Sequence[Step], parties: Sequence[str]
         console.print(_rung(step, columns, start, width))
 
 
+def _fitted(text: str, width: int) -> str:
+    if len(text) > width:
+        text = text.replace(" +Identity", " +ID").replace("-SRTP", "")
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def _rung(step: Step, columns: dict[str, int], start: float, column: int) -> Text:
     left, right = sorted((columns[step.sender], columns[step.receiver]))
     width = (right - left) * column - 1
-    label = f" {step.text} "[: width - 2]
+    label = f" {_fitted(step.text, width - 3)} "[: width - 2]
     arrow = f"{label:─^{width}}"
     forward = columns[step.sender] < columns[step.receiver]
     arrow = arrow[:-1] + "▶" if forward else "◀" + arrow[1:]
