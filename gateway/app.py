@@ -38,6 +38,7 @@ from gateway.locations import Locations
 from gateway.metrics import Metrics, SipObserver
 from gateway.numbers import dialled_number
 from gateway.policy.callers import CallerPolicy
+from gateway.policy.logins import Logins
 from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.services import (
     endpoint_settings,
@@ -54,6 +55,7 @@ from gateway.spin_service import SpinService
 from gateway.trace import MessageTrace
 from sip.digest import CredentialLookup, DigestAuthenticator, StoredCredential
 from sip.endpoint import Endpoint
+from sip.failure_throttle import FailureThrottle
 from stir.credential_cache import CredentialCache
 
 _DRAIN_SECONDS: Final = 30.0
@@ -99,6 +101,7 @@ class Gateway:
             _lookup(config, keys),
             nonce_key=derived_key(state, "digest nonces"),
         )
+        logins = Logins(digest, FailureThrottle())
         wiring = Wiring(
             config=config,
             listeners=listeners,
@@ -107,7 +110,7 @@ class Gateway:
             callers=callers,
             peers=make_peer_policy(config),
             numbers=NumberSet(config.provider.numbers),
-            digest=digest,
+            logins=logins,
             locations=locations,
             delivery=Delivery(locations, callers, listeners, config.route),
             resolver=self.resolver,
@@ -124,7 +127,7 @@ class Gateway:
         self._ending = Ending(
             self.calls, listeners, forwarder, self._resolver, self.metrics, self._records, time.time
         )
-        registration = Registration(digest, callers, listeners, locations)
+        registration = Registration(logins, callers, listeners, locations)
         self.control = CallControl(wiring, self._ending, registration)
         self.endpoint = Endpoint(
             endpoint_settings(config),

@@ -9,8 +9,8 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from gateway.call_facts import call_facts, identity_values
-from gateway.calls.refusal import CallRefused
 from gateway.http.credentials import CertificateSource
+from gateway.refusal import CallRefused
 from sip.headers import Headers
 from sip.message import Request
 from sip.uri import SipUri, Uri, telephone_number

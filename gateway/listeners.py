@@ -70,5 +70,4 @@ class Listeners:
     @staticmethod
     def hop(flow: Flow) -> Hop:
         """Return the hop that follows a flow back: the connection, or the datagram's source."""
-        over = None if flow.transport == "udp" else flow
-        return Hop(flow.transport, flow.remote, flow.listener, None, over)
+        return Hop(flow.transport, flow.remote, flow.listener, None, flow)

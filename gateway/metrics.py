@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from gateway.trace import MessageTrace
 from sip.flow import Flow
 from sip.message import Request, Response
+
+_QUIET_SECONDS: Final = 30.0
+_log = structlog.get_logger("spingate.sip")
 
 
 class Metrics:
@@ -81,6 +86,7 @@ class SipObserver:
     def __init__(self, metrics: Metrics, trace: MessageTrace) -> None:
         self._metrics = metrics
         self._trace = trace
+        self._told: dict[str, float] = {}
         self._counters = {
             (direction, transport): metrics.messages.labels(direction, transport)
             for direction in ("in", "out")
@@ -95,5 +101,13 @@ class SipObserver:
         self._trace.message(direction, flow, message)
 
     def dropped(self, reason: str, flow: Flow) -> None:
-        """Count one message that was dropped unanswered."""
-        self._metrics.dropped.labels(reason.partition(":")[0]).inc()
+        """Count one message that was dropped unanswered; log each kind once in a while.
+
+        The kind is what stands before the colon, from a closed list.
+        """
+        kind = reason.partition(":")[0]
+        self._metrics.dropped.labels(kind).inc()
+        now = time.monotonic()
+        if now - self._told.get(kind, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            self._told[kind] = now
+            _log.info("dropped", reason=reason, culprit=str(flow.remote), listener=flow.listener)

@@ -9,10 +9,10 @@ from gateway.calls.dialog import DialogRequest, pass_ack
 from gateway.calls.ending import Ending
 from gateway.calls.inbound import InboundSetup
 from gateway.calls.outbound import OutboundSetup
-from gateway.calls.refusal import CallRefused, final_response
 from gateway.calls.registration import Registration
 from gateway.calls.setup import CallSetup
 from gateway.calls.wiring import Wiring
+from gateway.refusal import CallRefused, final_response
 from sip.endpoint import ServerTransaction
 from sip.fields import NameAddr
 from sip.flow import Flow

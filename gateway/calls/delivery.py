@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.calls.refusal import CallRefused
 from gateway.calls.targets import MediaKind, Route
 from gateway.config.base import NumberSet
 from gateway.config.sip import Route as RouteSettings
 from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.policy.callers import CallerPolicy
+from gateway.refusal import CallRefused
 from sip.flow import Transport
 from sip.uri import SipUri, parse_uri
 

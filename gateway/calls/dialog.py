@@ -10,10 +10,10 @@ import structlog
 from gateway.calls.ending import Ending
 from gateway.calls.forwarding import Destination, Forwarding
 from gateway.calls.media_control import SdpExchange, other
-from gateway.calls.refusal import CallRefused
 from gateway.calls.route_token import PARAMETER, RouteSeal, RouteToken
 from gateway.calls.state import Call
 from gateway.calls.wiring import Wiring
+from gateway.refusal import CallRefused
 from media.session import MediaRefused
 from sip.endpoint import ServerTransaction
 from sip.fields import NameAddr

@@ -11,11 +11,11 @@ import structlog
 
 from gateway.calls.forwarding import Forwarder
 from gateway.calls.record import CallRecord, CallRecordFile
-from gateway.calls.refusal import reason_value
 from gateway.calls.route_token import Side
 from gateway.calls.state import Call, CallTable
 from gateway.listeners import Listeners
 from gateway.metrics import Metrics
+from gateway.refusal import reason_value
 from media.session import Failed, MediaEvent, MediaSession
 from sip.dns import DnsClient
 from sip.endpoint import ClientEvent

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from gateway.calls.media_control import SdpExchange, has_sdp
-from gateway.calls.refusal import final_response
+from gateway.refusal import final_response
 from media.session import MediaRefused
 from sip.dns import DnsClient
 from sip.endpoint import ClientEvent, ClientTransaction, Endpoint, ResponseEvent, ServerTransaction
@@ -128,7 +128,12 @@ class Forwarder:
         """Run work in the background, kept from the garbage collector until it is done."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a task failed in the gateway", exc_info=task.exception())
 
 
 class Forwarding:

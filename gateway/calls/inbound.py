@@ -6,12 +6,12 @@ from typing import Any
 
 import structlog
 
-from gateway.calls.refusal import CallRefused
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.identity import called_number, marked_headers, verdict_record
 from gateway.policy.verdicts import Decision, decide
+from gateway.refusal import CallRefused
 from sip.uri import SipUri, parse_uri
 
 _log = structlog.get_logger("spingate.calls")

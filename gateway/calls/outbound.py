@@ -9,7 +9,6 @@ import structlog
 from discovery.model import Service
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import resolution_record
-from gateway.calls.refusal import CallRefused, reason_value
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
@@ -17,7 +16,7 @@ from gateway.calls.targets import MediaKind, Route
 from gateway.identity import own_headers
 from gateway.numbers import dialled_number
 from gateway.policy.callers import Caller
-from sip.digest import Authenticated, Challenged
+from gateway.refusal import CallRefused, reason_value
 from sip.fields import parse_name_addrs
 from sip.tel_uri import TelUri
 from sip.uri import SipUri, parse_uri
@@ -83,13 +82,8 @@ class OutboundSetup(CallSetup):
         return caller
 
     async def _authenticate(self) -> str:
-        now = self.wiring.clock()
-        result = await self.wiring.digest.check(self.received, proxy=True, now=now)
-        if isinstance(result, Authenticated):
-            return result.username
-        if isinstance(result, Challenged):
-            raise CallRefused(407, headers=result.headers)
-        raise CallRefused(result.status, result.reason)
+        source, now = self.flow.remote.host, self.wiring.clock()
+        return await self.wiring.logins.username(self.received, source, now, proxy=True)
 
     def _claimed(self) -> str | None:
         """The number the caller shows: P-Preferred-Identity, else From; None if it shows none."""

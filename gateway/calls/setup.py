@@ -14,11 +14,11 @@ from gateway.calls.forwarding import Destination, Forwarding
 from gateway.calls.hangup import dialog_facts
 from gateway.calls.media_control import SdpExchange, has_sdp
 from gateway.calls.record import CallRecord
-from gateway.calls.refusal import CallRefused
 from gateway.calls.route_token import RouteToken, Side
 from gateway.calls.state import Call, Direction, TooManyCalls
 from gateway.calls.targets import MediaKind, Route
 from gateway.calls.wiring import Wiring
+from gateway.refusal import CallRefused
 from media.remote_media import LegKind
 from media.session import LegProfile, MediaEvent, MediaExhausted, MediaRefused
 from sip.endpoint import ServerTransaction

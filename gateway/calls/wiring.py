@@ -17,10 +17,10 @@ from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.metrics import Metrics
 from gateway.policy.callers import CallerPolicy
+from gateway.policy.logins import Logins
 from gateway.policy.peers import PeerPolicy
 from gateway.resolution import Resolver
 from media.session import MediaEngine
-from sip.digest import DigestAuthenticator
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Wiring:
     callers: CallerPolicy
     peers: PeerPolicy
     numbers: NumberSet
-    digest: DigestAuthenticator
+    logins: Logins
     locations: Locations
     delivery: Delivery
     resolver: Resolver
