@@ -127,11 +127,11 @@ class Scene:
 
     def _make_keys(self) -> None:
         now = time.time()
-        authorities = make_authorities(now)
+        self.authorities = make_authorities(now)
         for provider in _PROVIDERS:
             keys = self.folder / provider.name / "keys"
-            write_provider_keys(keys, self.folder / "certs", authorities, provider, now)
-        write_repository_keys(self.folder / "ca", authorities, now)
+            write_provider_keys(keys, self.folder / "certs", self.authorities, provider, now)
+        write_repository_keys(self.folder / "ca", self.authorities, now)
 
     def _configure(self, name: str) -> Path:
         """Copy a shipped configuration onto this scene's addresses."""
