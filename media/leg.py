@@ -13,7 +13,7 @@ from typing import Literal
 from media.ice_values import Address
 from media.leg_connectivity import Admission, Connectivity
 from media.rtp import MalformedRtp, StreamReception, check_rtcp, parse_rtp
-from media.srtp import ERRORS, SrtpInbound, SrtpKey, SrtpOutbound, Transform, rejection
+from media.srtp import MAX_PACKET, SrtpInbound, SrtpKey, SrtpOutbound, SrtpRejected
 from media.statistics import LegStatistics, StreamStatistics
 
 MAX_STREAMS = 256
@@ -41,40 +41,38 @@ _FIXED = struct.Struct("!BBHII")
 
 
 class Leg:
-    """Accepts what comes from one peer and makes what goes to it; counts both."""
+    """Accepts what comes from one peer and makes what goes to it; counts both.
+
+    `source` is the address the last accepted RTP came from, `streams` its SSRCs, `inbound` and
+    `outbound` the SRTP of both directions: open to media/relay.py, written only here.
+    """
 
     __slots__ = (
         "_dropped",
-        "_inbound",
         "_known_rtcp",
-        "_outbound",
-        "_protect",
         "_rtcp_in",
         "_rtcp_out",
-        "_source",
-        "_streams",
-        "_unprotect",
-        "bytes_in",
         "bytes_out",
         "clock_rates",
         "connectivity",
-        "packets_in",
+        "inbound",
+        "outbound",
         "packets_out",
         "protected",
+        "source",
+        "streams",
     )
 
     def __init__(self, connectivity: Connectivity, *, protected: bool) -> None:
         self.connectivity = connectivity
         self.protected = protected
         self.clock_rates: dict[int, int] = {}
-        self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
+        self.packets_out = self.bytes_out = 0
         self._rtcp_in = self._rtcp_out = 0
-        self._source: Address | None = None
-        self._inbound: SrtpInbound | None = None
-        self._outbound: SrtpOutbound | None = None
-        self._unprotect: Transform | None = None
-        self._protect: Transform | None = None
-        self._streams: dict[int, StreamReception] = {}
+        self.source: Address | None = None
+        self.inbound: SrtpInbound | None = None
+        self.outbound: SrtpOutbound | None = None
+        self.streams: dict[int, StreamReception] = {}
         self._known_rtcp: set[int] = set()
         self._dropped: dict[DropReason, int] = {}
 
@@ -84,16 +82,19 @@ class Leg:
         A key that stays keeps its rollover counters and replay windows (RFC 3711 section 3.2.1).
         """
         if inbound is None:
-            self._inbound = None
-        elif self._inbound is None or self._inbound.key != inbound:
-            self._inbound = SrtpInbound(inbound)
+            self.inbound = None
+        elif self.inbound is None or self.inbound.key != inbound:
+            self.inbound = SrtpInbound(inbound)
             self._known_rtcp.clear()
         if outbound is None:
-            self._outbound = None
-        elif self._outbound is None or self._outbound.key != outbound:
-            self._outbound = SrtpOutbound(outbound)
-        self._unprotect = self._inbound.rtp if self._inbound else None
-        self._protect = self._outbound.rtp if self._outbound else None
+            self.outbound = None
+        elif self.outbound is None or self.outbound.key != outbound:
+            self.outbound = SrtpOutbound(outbound)
+
+    @property
+    def packets_in(self) -> int:
+        """RTP packets accepted."""
+        return sum(stream.received for stream in self.streams.values())
 
     @property
     def heard(self) -> int:
@@ -104,50 +105,48 @@ class Leg:
     def ready(self) -> bool:
         """Whether packets may be sent to the peer now."""
         return self.connectivity.destination is not None and not (
-            self.protected and self._protect is None
+            self.protected and self.outbound is None
         )
 
     def readdress(self) -> None:
         """To be called when the connectivity's addresses changed by other means than packets."""
-        self._source = None
+        self.source = None
 
     def accept(self, data: bytes, source: Address, now: float) -> bytes | None:
         """Returns the RTP packet in a datagram from the peer, or None where it was dropped.
 
         `data` must have 128..191 as first byte (RFC 7983).
         """
-        if source != self._source:
+        if source != self.source:
             return self._accept_elsewhere(data, source, now)
         size = len(data)
-        if size < 12:
+        if not 12 <= size < MAX_PACKET:
             return self.drop("malformed")
         first, second, sequence_number, timestamp, ssrc = _FIXED.unpack_from(data)
-        stream = self._streams.get(ssrc)
+        stream = self.streams.get(ssrc)
         if stream is None:
             return self._accept_stream(data, now)
         if self.protected:
-            if self._unprotect is None:
+            if self.inbound is None:
                 return self.drop("early")
             try:
-                data = self._unprotect(data)
-            except ERRORS as error:
-                return self.drop(rejection(error))
+                data = self.inbound.unprotect(data)
+            except SrtpRejected as rejected:
+                return self.drop(rejected.reason)
         if first != 0x80 and not self._well_formed(data):
             return None
-        stream.update(second, sequence_number, timestamp, now)
-        self.packets_in += 1
-        self.bytes_in += size
+        stream.update(second, sequence_number, timestamp, size, now)
         return data
 
     def emit(self, packet: bytes) -> bytes | None:
         """Returns the datagram to send for an RTP packet, or None where it was dropped."""
         if self.protected:
-            if self._protect is None:
+            if self.outbound is None:
                 return self.drop("early")
             try:
-                packet = self._protect(packet)
-            except ERRORS as error:
-                return self.drop(rejection(error))
+                packet = self.outbound.protect(packet)
+            except SrtpRejected as rejected:
+                return self.drop(rejected.reason)
         self.packets_out += 1
         self.bytes_out += len(packet)
         return packet
@@ -156,18 +155,18 @@ class Leg:
         """Returns the RTCP packet in a datagram from the peer, or None where it was dropped."""
         if self.connectivity.admits(source, rtcp=True) is Admission.NO:
             return self._drop_source()
-        if len(data) < 8:
+        if not 8 <= len(data) < MAX_PACKET:
             return self.drop("malformed")
         ssrc = int.from_bytes(data[4:8], "big")
         if ssrc not in self._known_rtcp and len(self._known_rtcp) >= MAX_STREAMS:
             return self.drop("too many streams")
         if self.protected:
-            if self._inbound is None:
+            if self.inbound is None:
                 return self.drop("early")
             try:
-                data = self._inbound.rtcp(data)
-            except ERRORS as error:
-                return self.drop(rejection(error))
+                data = self.inbound.unprotect_rtcp(data)
+            except SrtpRejected as rejected:
+                return self.drop(rejected.reason)
         try:
             check_rtcp(data)
         except MalformedRtp:
@@ -180,12 +179,12 @@ class Leg:
     def emit_rtcp(self, packet: bytes) -> bytes | None:
         """Returns the datagram to send for an RTCP packet, or None where it was dropped."""
         if self.protected:
-            if self._outbound is None:
+            if self.outbound is None:
                 return self.drop("early")
             try:
-                packet = self._outbound.rtcp(packet)
-            except ERRORS as error:
-                return self.drop(rejection(error))
+                packet = self.outbound.protect_rtcp(packet)
+            except SrtpRejected as rejected:
+                return self.drop(rejected.reason)
         self._rtcp_out += 1
         return packet
 
@@ -198,11 +197,11 @@ class Leg:
         """A snapshot of everything counted so far."""
         streams = tuple(
             StreamStatistics(stream.ssrc, stream.received, stream.lost, stream.jitter)
-            for stream in self._streams.values()
+            for stream in self.streams.values()
         )
         return LegStatistics(
             self.packets_in,
-            self.bytes_in,
+            sum(stream.bytes for stream in self.streams.values()),
             self.packets_out,
             self.bytes_out,
             self._rtcp_in,
@@ -217,10 +216,10 @@ class Leg:
         """A packet from another address than the one before: admitted, proved or dropped."""
         if self.connectivity.admits(source, rtcp=False) is Admission.NO:
             return self._drop_source()
-        before, self._source = self._source, source
+        before, self.source = self.source, source
         packet = self.accept(data, source, now)
         if packet is None:
-            self._source = before
+            self.source = before
         else:
             self.connectivity.learn(source, rtcp=False)
         return packet
@@ -228,13 +227,13 @@ class Leg:
     def _accept_stream(self, data: bytes, now: float) -> bytes | None:
         """The first packet of an SSRC: it becomes a stream only if it authenticates."""
         ssrc = int.from_bytes(data[8:12], "big")
-        if len(self._streams) >= MAX_STREAMS:
+        if len(self.streams) >= MAX_STREAMS:
             return self.drop("too many streams")
-        assert self._source is not None
-        self._streams[ssrc] = StreamReception(ssrc, self.clock_rates)
-        packet = self.accept(data, self._source, now)
+        assert self.source is not None
+        self.streams[ssrc] = StreamReception(ssrc, self.clock_rates)
+        packet = self.accept(data, self.source, now)
         if packet is None:
-            del self._streams[ssrc]
+            del self.streams[ssrc]
         return packet
 
     def _well_formed(self, data: bytes) -> bool:

@@ -50,6 +50,17 @@ class StaticConnectivity:
     `rtcp_destination` equals `destination` where RTCP is multiplexed (RFC 5761).
     """
 
+    __slots__ = (
+        "_behind_nat",
+        "_fixed",
+        "_hosts",
+        "_protected",
+        "_rtcp_fixed",
+        "_signalled",
+        "destination",
+        "rtcp_destination",
+    )
+
     def __init__(self, *, behind_nat: bool, protected: bool) -> None:
         self.destination: Address | None = None
         self.rtcp_destination: Address | None = None
@@ -117,6 +128,8 @@ class Validated(Protocol):
 
 class IceConnectivity:
     """Follows an ICE agent; RTCP is always multiplexed (RFC 8834 section 4.5)."""
+
+    __slots__ = ("agent", "destination")
 
     def __init__(self, agent: Validated | None = None) -> None:
         self.agent = agent

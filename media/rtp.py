@@ -90,9 +90,10 @@ class StreamReception:
         "_expected_before",
         "_highest",
         "_jitter",
-        "_last_payload_type",
+        "_payload_type",
         "_rate",
         "_transit",
+        "bytes",
         "received",
         "ssrc",
     )
@@ -100,41 +101,57 @@ class StreamReception:
     def __init__(self, ssrc: int, clock_rates: Mapping[int, int]) -> None:
         self.ssrc = ssrc
         self.received = 0
+        self.bytes = 0
         self._clock_rates = clock_rates
         self._base = 0
-        self._highest = 0
+        self._highest = -2  # nothing yet: no number follows it
         self._cycles = 0
         self._bad_sequence = -1
         self._expected_before = 0
         self._rate = DEFAULT_CLOCK_RATE
-        self._last_payload_type = -1
+        self._payload_type = -1
         self._transit = 0.0
         self._jitter = 0.0
 
-    def update(self, second_byte: int, sequence_number: int, timestamp: int, now: float) -> None:
-        """Counts one accepted packet; `now` in seconds of any steady clock."""
-        if second_byte & 0x7F != self._last_payload_type:
+    def update(
+        self, second_byte: int, sequence_number: int, timestamp: int, size: int, now: float
+    ) -> None:
+        """Counts one accepted datagram of `size` bytes; `now` in seconds of any steady clock.
+
+        `second_byte` is that of the RTP header: marker and payload type.
+        """
+        if second_byte & 0x7F != self._payload_type:
             self._change_payload_type(second_byte & 0x7F, timestamp, now)
-        if not self.received:
-            self._base = self._highest = sequence_number
+        if sequence_number == self._highest + 1:
+            self._highest = sequence_number
         else:
-            step = (sequence_number - self._highest) & 0xFFFF
-            if step < MAX_DROPOUT:
-                if sequence_number < self._highest:
-                    self._cycles += 0x10000
-                self._highest = sequence_number
-            elif step <= 0x10000 - MAX_MISORDER:
-                self._jump(sequence_number)
+            self._count_out_of_order(sequence_number)
         self.received += 1
+        self.bytes += size
         transit = now * self._rate - timestamp
         change = transit - self._transit
-        # A step of more than a day of audio is the timestamp wrapping or restarting, not jitter.
-        if -1e9 < change < 1e9:
-            self._jitter += ((change if change >= 0 else -change) - self._jitter) * 0.0625
         self._transit = transit
+        if change < 0:
+            change = -change
+        # A step of more than a day of audio is the timestamp wrapping or restarting, not jitter.
+        if change < 1e9:
+            self._jitter += (change - self._jitter) * 0.0625
+
+    def _count_out_of_order(self, sequence_number: int) -> None:
+        """The first packet, a gap, a packet out of order, a wrap or a restart (A.1)."""
+        if not self.received:
+            self._base = self._highest = sequence_number
+            return
+        step = (sequence_number - self._highest) & 0xFFFF
+        if step < MAX_DROPOUT:
+            if sequence_number < self._highest:
+                self._cycles += 0x10000
+            self._highest = sequence_number
+        elif step <= 0x10000 - MAX_MISORDER:
+            self._jump(sequence_number)
 
     def _change_payload_type(self, payload_type: int, timestamp: int, now: float) -> None:
-        self._last_payload_type = payload_type
+        self._payload_type = payload_type
         rate = self._clock_rates.get(payload_type, DEFAULT_CLOCK_RATE)
         if rate != self._rate:
             self._jitter *= rate / self._rate

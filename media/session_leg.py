@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from media import relay, udp
 from media.bridge import Direction
 from media.candidate import host_candidate
 from media.crypto_attribute import CryptoAttribute
@@ -29,12 +30,12 @@ from media.leg_ice import IceDtls
 from media.local_media import LocalMedia, Setup
 from media.offer_answer import answer_setup, choose_crypto, our_role
 from media.refusal import Unacceptable
+from media.relay import Receive
 from media.remote_media import LegKind, RemoteMedia, check_continuation
 from media.sdes import UnusableCrypto, key_params, new_key, parse_key
 from media.session_ports import OpenPorts
 from media.session_settings import LegProfile, MediaSettings, Side
 from media.srtp import PROFILES, SrtpKey
-from media.udp import Receive
 
 _ROLES: dict[str, DtlsRole] = {"active": "client", "passive": "server"}
 
@@ -102,9 +103,19 @@ class SessionLeg:
     def join(self, other: SessionLeg) -> None:
         """Sends on to `other` what comes in here, from now on."""
         direction = Direction(self.leg, other.leg)
-        self._ports.rtp.receive = self._rtp_reader(direction, other)
+        self._ports.rtp.read_by(
+            relay.reader(
+                self.leg,
+                other.leg,
+                self._ports.rtp,
+                other._ports.rtp,
+                otherwise=self._rtp_receiver(direction, other),
+                clock=self._clock,
+            )
+        )
         if self._ports.rtcp is not None:
-            self._ports.rtcp.receive = self._rtcp_reader(direction, other)
+            receive = self._rtcp_receiver(direction, other)
+            self._ports.rtcp.read_by(udp.reader(self._ports.rtcp, receive))
 
     def close(self) -> None:
         """Closes the sockets. Idempotent."""
@@ -212,26 +223,21 @@ class SessionLeg:
                 self._ports.rtp.send(data, destination)
             self.ice.outbox.clear()
 
-    def _rtp_reader(self, direction: Direction, other: SessionLeg) -> Receive:
-        """The hot path; a closure, because that costs least a packet."""
-        relay, clock = direction.rtp, self._clock
-        send, connectivity = other._ports.rtp.send, other.leg.connectivity
-
+    def _rtp_receiver(self, direction: Direction, other: SessionLeg) -> Receive:
         def receive(data: bytes, source: Address) -> None:
-            if len(data) > 1 and 127 < data[0] < 192 and not 191 < data[1] < 224:
-                datagram = relay(data, source, clock())
-                if datagram is not None:
-                    send(datagram, connectivity.destination)
-                return
             kind = classify(data)
-            if kind is PacketKind.RTCP:
+            if kind is PacketKind.RTP:
+                datagram = direction.rtp(data, source, self._clock())
+                if datagram is not None:
+                    other._ports.rtp.send(datagram, other.leg.connectivity.destination)
+            elif kind is PacketKind.RTCP:
                 self._relay_rtcp(direction, other, data, source)
             else:
                 self._control(kind, data, source)
 
         return receive
 
-    def _rtcp_reader(self, direction: Direction, other: SessionLeg) -> Receive:
+    def _rtcp_receiver(self, direction: Direction, other: SessionLeg) -> Receive:
         def receive(data: bytes, source: Address) -> None:
             if classify(data) is PacketKind.RTCP:
                 self._relay_rtcp(direction, other, data, source)

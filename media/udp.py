@@ -8,7 +8,6 @@ than a loop callback for each (bench/media_relay.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import select
 import socket
@@ -16,16 +15,14 @@ from collections.abc import Callable
 from typing import Final
 
 from media.ice_values import Address
+from media.srtp import MAX_PACKET
 
-MAX_DATAGRAM: Final = 2048
-"""Bytes read of one datagram; the rest of a longer one is cut off, and it fails its checks."""
 BATCH: Final = 128
 """Sockets served in one turn of the event loop, so that signalling is never starved."""
 RECEIVE_BUFFER: Final = 64 * 1024
 """Bytes the kernel may queue for one socket: what a flood at one port can hold of memory."""
-
-Receive = Callable[[bytes, Address], None]
-"""Called with each datagram and its source (numeric host, port)."""
+MAX_QUEUED: Final = 1024
+"""More datagrams than the kernel can have queued in such a buffer (twice its size, 256 B each)."""
 
 
 class UdpPoller:
@@ -34,16 +31,17 @@ class UdpPoller:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._readers: dict[int, Callable[[], None]] = {}
+        self._readers: dict[int, Callable[[], object]] = {}
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     def __len__(self) -> int:
         return len(self._readers)
 
-    def add(self, fd: int, read: Callable[[], None]) -> None:
-        """Calls `read` whenever the socket can be read, once a datagram."""
+    def add(self, fd: int, read: Callable[[], object]) -> None:
+        """Calls `read` whenever the socket can be read, once a datagram; replaces one before."""
+        if fd not in self._readers:
+            self._epoll.register(fd, select.EPOLLIN)
         self._readers[fd] = read
-        self._epoll.register(fd, select.EPOLLIN)
 
     def remove(self, fd: int) -> None:
         """Stops reading the socket; to be called before it is closed."""
@@ -64,15 +62,23 @@ class UdpPoller:
                 read()
 
 
-def _ignore(_data: bytes, _source: Address) -> None:
-    """Takes what comes before anybody wants it."""
-
-
 class MediaSocket:
-    """One UDP socket: bound when made, read until closed; datagrams go to `receive`.
+    """One UDP socket: bound when made, read until closed.
 
     Raises `OSError` from the constructor where the address cannot be bound.
     """
+
+    __slots__ = (
+        "_poller",
+        "_read",
+        "_socket",
+        "peer",
+        "recv_into",
+        "recvfrom_into",
+        "send_to",
+        "send_to_peer",
+        "unsent",
+    )
 
     def __init__(self, poller: UdpPoller, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -86,35 +92,48 @@ class MediaSocket:
         except OSError:
             self._socket.close()
             raise
-        self.port: int = self._socket.getsockname()[1]
         self.peer: Address | None = None
         self.unsent = 0
-        self.receive: Receive = _ignore
-        self._recvfrom = self._socket.recvfrom
-        self._send = self._socket.send
-        self._sendto = self._socket.sendto
-        self._cut = family == socket.AF_INET6
+        self.recv_into: Callable[[memoryview], int] = self._socket.recv_into
+        self.recvfrom_into: Callable[[memoryview], tuple[int, Address]] = (
+            self._socket.recvfrom_into if family == socket.AF_INET else self._recvfrom_into_v6
+        )
+        self.send_to_peer: Callable[[bytes | memoryview], int] = self._socket.send
+        self.send_to: Callable[[bytes | memoryview, Address], int] = self._socket.sendto
         self._poller = poller
-        poller.add(self._socket.fileno(), self._read)
+        self._read: Callable[[], bool] | None = None
+
+    def read_by(self, read: Callable[[], bool]) -> None:
+        """Has the poller call `read` for each datagram; it returns False where there is none."""
+        self._read = read
+        if self._socket.fileno() >= 0:
+            self._poller.add(self._socket.fileno(), read)
 
     def connect(self, peer: Address) -> None:
         """Lets the kernel take from and send to one address only, from now on.
 
-        What it queued from others before is still handed over, source and all. Where there is
-        no route the socket stays as it was.
+        What it queued from others before is read first, each with its source. Where there is no
+        route the socket stays as it was.
         """
-        if peer != self.peer:
-            with contextlib.suppress(OSError):
-                self._socket.connect(peer)
-                self.peer = peer
+        if peer == self.peer:
+            return
+        self.peer = None
+        try:
+            self._socket.connect(peer)
+        except OSError:
+            return
+        for _ in range(MAX_QUEUED):
+            if self._read is None or not self._read():
+                break
+        self.peer = peer
 
     def send(self, data: bytes, destination: Address | None) -> None:
         """Sends one datagram now or never: media is not queued. Failures are counted."""
         try:
-            if destination == self.peer:
-                self._send(data)
+            if destination is not None and destination == self.peer:
+                self.send_to_peer(data)
             elif destination is not None:
-                self._sendto(data, destination)
+                self.send_to(data, destination)
         except OSError:
             # Full buffer, ICMP unreachable from before, no route, closed: lost like any packet.
             self.unsent += 1
@@ -125,12 +144,24 @@ class MediaSocket:
             self._poller.remove(self._socket.fileno())
             self._socket.close()
 
-    def _read(self) -> None:
+    def _recvfrom_into_v6(self, room: memoryview) -> tuple[int, Address]:
+        size, source = self._socket.recvfrom_into(room)
+        return size, (source[0], source[1])
+
+
+def reader(intake: MediaSocket, receive: Callable[[bytes, Address], None]) -> Callable[[], bool]:
+    """Makes the function that reads one datagram and hands it to `receive`: for RTCP ports."""
+    room = bytearray(MAX_PACKET)
+
+    def read() -> bool:
         try:
-            data, source = self._recvfrom(MAX_DATAGRAM)
+            size, source = intake.recvfrom_into(memoryview(room))
         except OSError:
-            return  # nothing there after all, or an ICMP error of something we sent
-        self.receive(data, (source[0], source[1]) if self._cut else source)
+            return False
+        receive(bytes(room[:size]), source)
+        return True
+
+    return read
 
 
 def busy(error: OSError) -> bool:

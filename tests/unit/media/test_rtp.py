@@ -69,7 +69,7 @@ def test_rtcp_whose_parts_do_not_fill_it_is_refused(data: bytes) -> None:
 def reception(*numbers: int, clock: dict[int, int] | None = None) -> StreamReception:
     stream = StreamReception(1, clock or {})
     for index, number in enumerate(numbers):
-        stream.update(0, number & 0xFFFF, index * 160, index * 0.02)
+        stream.update(0, number & 0xFFFF, index * 160, 172, index * 0.02)
     return stream
 
 
@@ -99,15 +99,15 @@ def test_jitter_is_none_for_a_steady_stream_and_grows_with_delay() -> None:
     assert reception(*range(50)).jitter == pytest.approx(0, abs=1e-9)
     stream = StreamReception(1, {})
     for index in range(200):
-        stream.update(0, index, index * 160, index * 0.02 + (0.004 if index % 2 else 0.0))
+        stream.update(0, index, index * 160, 172, index * 0.02 + (0.004 if index % 2 else 0.0))
     assert stream.jitter == pytest.approx(0.004, rel=0.05)
 
 
 def test_jitter_uses_the_clock_of_the_payload_type_and_survives_a_change_of_codec() -> None:
     stream = StreamReception(1, {111: 48000})
     for index in range(100):
-        stream.update(111, index, index * 960, index * 0.02)
+        stream.update(111, index, index * 960, 172, index * 0.02)
     assert stream.jitter == pytest.approx(0, abs=1e-9)
     for index in range(100, 200):
-        stream.update(0, index, index * 160, index * 0.02)
+        stream.update(0, index, index * 160, 172, index * 0.02)
     assert stream.jitter == pytest.approx(0, abs=1e-9)
