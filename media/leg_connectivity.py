@@ -146,9 +146,10 @@ class IceConnectivity:
 
     def admits(self, source: Address, *, rtcp: bool) -> Admission:
         del rtcp
-        if self.agent is not None and self.agent.is_validated(source):
-            return Admission.YES
-        return Admission.NO
+        # Without a destination no pair is selected yet, or consent is gone.
+        if self.destination is None or self.agent is None or not self.agent.is_validated(source):
+            return Admission.NO
+        return Admission.YES
 
     def learn(self, source: Address, *, rtcp: bool) -> None:
         """Learns nothing: only checks move an ICE leg."""

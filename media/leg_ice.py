@@ -155,9 +155,9 @@ class IceDtls:
                     self._connectivity.destination = remote
                     self._begin_association(now)
                 case IceFailed():
-                    self._fail("ice timeout")
+                    self._disconnect("ice timeout")
                 case ConsentLost():
-                    self._fail("consent lost")
+                    self._disconnect("consent lost")
 
     def _begin_association(self, now: float) -> None:
         selected = self.agent.selected
@@ -172,11 +172,15 @@ class IceDtls:
             self._leg.use_keys(event.inbound, event.outbound)
             self.events.append(LegConnected())
         else:
-            self._fail(f"dtls {event.reason}")
+            self._leg.use_keys(None, None)
+            self._disconnect(f"dtls {event.reason}")
 
-    def _fail(self, reason: str) -> None:
-        """Nothing is sent to or taken from the peer any more (RFC 7675 section 5.1)."""
-        self._leg.use_keys(None, None)
+    def _disconnect(self, reason: str) -> None:
+        """Nothing is sent to or taken from the peer any more (RFC 7675 section 5.1).
+
+        Keys stay where they are: should an ICE restart bring the peer back, their rollover
+        counters must go on.
+        """
         self._connectivity.destination = None
         self._leg.readdress()
         self.events.append(LegFailed(reason))

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from media.session import Connected, Failed, MediaEvent, MediaRefused, MediaSession
+from media.session import (
+    Connected,
+    Failed,
+    LegProfile,
+    MediaEvent,
+    MediaRefused,
+    MediaSession,
+)
 from tests.support.media_phone import Phone, converse, engine, open_session, phones, until
 
 pytestmark = pytest.mark.real
@@ -266,5 +273,59 @@ async def test_a_thousand_sessions_leave_nothing_behind() -> None:
         if not handle.cancelled() and "media" in repr(handle)
     ]
     assert scheduled == []
+    await alpha.close()
+    await beta.close()
+
+
+async def test_a_phone_behind_nat_is_found_where_its_signalling_comes_from() -> None:
+    media = engine()
+    events: list[MediaEvent] = []
+    session = media.open(
+        "nat",
+        caller=LegProfile("rtp", "net", behind_nat=True, signalling_host="127.0.0.5"),
+        callee=LegProfile("rtp", "net"),
+        on_event=events.append,
+    )
+    with phones(Phone(b"A", host="127.0.0.5"), Phone(b"B"), Phone(b"X", host="127.0.0.66")) as (
+        a,
+        b,
+        stranger,
+    ):
+        private = a.sdp().replace(b"127.0.0.5", b"127.0.0.9")
+        b.learn(await session.offer(private, "caller"))
+        a.learn(await session.answer(b.sdp(), "callee"))
+        stranger.remote = a.remote
+        stranger.talk(10)
+        await asyncio.sleep(0.05)
+        a.talk()
+        await until(lambda: session.statistics().caller.packets_in == 1)
+        stranger.talk(10)
+        await converse(a, b)
+        assert stranger.listen() == []
+        assert session.statistics().caller.dropped == {"source": 20}
+        assert not [heard for heard in b.heard if heard.startswith(b"X")]
+    await media.close()
+
+
+async def test_a_peer_that_is_ice_lite_itself_is_checked_by_us() -> None:
+    """RFC 8445 section 6.1.1: of two sides one must be full."""
+    alpha, beta = engine("127.0.0.1"), engine("127.0.0.2")
+    at_alpha, at_beta = open_session(alpha, "rtp", "webrtc"), open_session(beta, "webrtc", "rtp")
+    with phones(Phone(b"A"), Phone(b"B")) as (a, b):
+        between = await at_alpha.offer(a.sdp(), "caller")
+        lite = between.replace(b"a=ice-ufrag", b"a=ice-lite\r\na=ice-ufrag", 1)
+        lines = [line for line in lite.split(b"\r\n") if line != b"a=ice-lite"]
+        session_end = next(i for i, line in enumerate(lines) if line.startswith(b"m="))
+        lines.insert(session_end, b"a=ice-lite")
+        b.learn(await at_beta.offer(b"\r\n".join(lines), "caller"))
+        answer = await at_beta.answer(b.sdp(), "callee")
+        assert b"a=ice-lite" not in answer
+        a.learn(await at_alpha.answer(answer, "callee"))
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            a.talk()
+            if b.listen():
+                break
+        await converse(a, b)
     await alpha.close()
     await beta.close()

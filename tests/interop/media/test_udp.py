@@ -94,3 +94,19 @@ def test_sessions_run_on_uvloop() -> None:
         await media.close()
 
     uvloop.run(scenario())
+
+
+async def test_an_ipv6_source_is_an_address_and_a_port(poller: UdpPoller) -> None:
+    got: list[tuple[bytes, Address]] = []
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+        peer.bind(("::1", 0))
+        port = peer.getsockname()[1]
+        made = MediaSocket(poller, "::1", 0)
+        made.read_by(reader(made, lambda data, source: got.append((data, source))))
+        peer.sendto(b"six", ("::1", made._socket.getsockname()[1]))
+        await until(lambda: got == [(b"six", ("::1", port))], seconds=1)
+        made.send(b"back", ("::1", port))
+        made.connect(("::1", port))
+        made.send(b"again", ("::1", port))
+        assert (peer.recv(100), peer.recv(100)) == (b"back", b"again")
+        made.close()

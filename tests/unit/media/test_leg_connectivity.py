@@ -106,7 +106,9 @@ class Agent:
 def test_an_ice_leg_asks_its_agent() -> None:
     assert IceConnectivity().admits(RTP, rtcp=False) is Admission.NO
     connectivity = IceConnectivity(Agent())
+    assert connectivity.admits(RTP, rtcp=False) is Admission.NO, "no pair is selected yet"
+    connectivity.destination = RTP
     assert connectivity.admits(RTP, rtcp=False) is Admission.YES
     assert connectivity.admits(STRANGER, rtcp=True) is Admission.NO
-    connectivity.learn(RTP, rtcp=False)
-    assert connectivity.destination is None
+    connectivity.learn(STRANGER, rtcp=False)
+    assert connectivity.destination == connectivity.rtcp_destination == RTP
