@@ -110,6 +110,8 @@ def _print_discovery(console: Console, report: CallReport) -> None:
         )
     for found in report.discovery.get("uris", []):
         console.print(f" [bold green]{escape(found['uri'])}[/] [dim]({found['assurance']})[/]")
+    if report.next_hop is not None:
+        console.print(f" next hop {report.next_hop} [dim](RFC 3263; the first server is down)[/]")
     for source in report.again.get("asked", []):
         console.print(f" asked again: {source['source']} {source['outcome']}, no SMS is sent")
 

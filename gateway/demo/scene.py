@@ -116,6 +116,10 @@ class Scene:
             self._progress(f"{name}'s softphone {number}, registered over TLS")
             await self._start_phone(name, number, provider, srtp)  # type: ignore[arg-type]
 
+    def serves(self, next_hop: str | None) -> bool:
+        """Whether a call went to the second server of beta.example, its first being down."""
+        return next_hop == f"tls:{self.prefix}.20:5061"
+
     # --- files -------------------------------------------------------------------------------
 
     def _prepare_folder(self) -> None:

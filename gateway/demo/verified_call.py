@@ -66,6 +66,7 @@ async def _report(
             "number found": bool(discovery["uris"]),
             "found again without an SMS": again["asked"][0]["outcome"] == "found"
             and sms == _sms(scene, messages_before),
+            "routed past a server that is down": scene.serves(outbound.get("next_hop")),
             "call signed": outbound.get("passport") is not None,
             "call verified": (verdict or {}).get("outcome") == "valid",
             "call answered": outbound.get("status") == 200,

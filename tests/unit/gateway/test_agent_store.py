@@ -91,7 +91,8 @@ async def test_hostile_text_is_only_text(store: SqlAgentStore) -> None:
 
 
 async def test_a_database_that_fails_is_named_without_what_was_asked(tmp_path: Path) -> None:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'no' / 'such' / 'folder'}")
+    (tmp_path / "broken.sqlite").write_bytes(b"no database at all " * 100)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'broken.sqlite'}")
     with pytest.raises(StoreUnavailable, match="sqlite") as caught:
         await SqlAgentStore(engine).default(BOB, Service.VOICE)
     assert BOB not in str(caught.value)

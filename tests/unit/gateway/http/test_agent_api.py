@@ -250,7 +250,8 @@ async def test_the_description_names_every_route_and_every_status_seen_here(
 
 
 async def test_a_store_that_fails_answers_503_and_keeps_the_rest_alive(tmp_path: Path) -> None:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'no' / 'folder'}")
+    (tmp_path / "broken.sqlite").write_bytes(b"no database at all " * 100)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'broken.sqlite'}")
     api = AgentApi(
         SqlAgentStore(engine),
         AgentApiSettings(NumberRanges()),
