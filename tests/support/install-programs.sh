@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs the programs that tests and benchmarks run against, where they are missing.
+# Each line is a program to look for and the Debian package that holds it.
+set -eu
+
+needed='
+sipp sip-tester
+baresip baresip-core
+openssl openssl
+'
+
+missing=$(printf '%s\n' "$needed" | while read -r program package; do
+  [ -z "$program" ] || command -v "$program" >/dev/null 2>&1 || printf '%s ' "$package"
+done)
+missing=${missing% }
+[ -n "$missing" ] || exit 0
+
+packages_command="apt-get install -y --no-install-recommends $missing"
+refuse() {
+  printf 'The tests need programs that are not installed, and %s. Run as root:\n\n' "$1" >&2
+  printf '    apt-get update && %s\n\n' "$packages_command" >&2
+  exit 1
+}
+
+command -v apt-get >/dev/null 2>&1 || refuse 'this is no Debian (the package names are those of Debian 12)'
+if [ "$(id -u)" = 0 ]; then
+  as_root=''
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+  as_root='sudo -n'
+else
+  refuse 'this user may not install them'
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() {
+  printf 'install-programs: %s\n' "$*"
+  # shellcheck disable=SC2086  # empty, or two words
+  $as_root env DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 || {
+    tail -n 15 "$log" >&2
+    refuse "'$*' failed as above"
+  }
+}
+
+run apt-get -q update
+# shellcheck disable=SC2086  # several packages
+run apt-get -q install -y --no-install-recommends $missing
+for package in $missing; do
+  printf 'install-programs: %s is there\n' "$package"
+done
