@@ -290,6 +290,12 @@ class Gateway:
         )
         metrics.gauge("trace_lost", "Trace lines lost to a full disk", lambda: self._trace.lost)
         metrics.gauge("records_lost", "Call records lost", lambda: self._records.lost)
+        spin = self._spin
+        if spin is not None:
+            text = "SPIN invitations and answers, by kind and outcome"
+            metrics.counts("spin", text, ("kind", "outcome"), spin.counts)
+            metrics.counts("sms", "Short messages and their parts", ("kind",), spin.sms_counts)
+            metrics.gauge("smsc_bound", "Whether the SMSC is bound", lambda: spin.bound)
 
 
 def _lookup(config: Config, keys: Keys) -> CredentialLookup:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from gateway.trace import MessageTrace
 from sip.flow import Flow
@@ -52,12 +54,6 @@ class Metrics:
             ("source", "outcome"),
             registry=self.registry,
         )
-        self.spin = Counter(
-            "spingate_spin",
-            "SPIN invitations and answers, by kind and outcome",
-            ("kind", "outcome"),
-            registry=self.registry,
-        )
         self.media_events = Counter(
             "spingate_media_events",
             "Media legs connected and failed, by reason",
@@ -75,9 +71,41 @@ class Metrics:
         """Add a gauge that is read at each scrape."""
         Gauge(f"spingate_{name}", text, registry=self.registry).set_function(read)
 
+    def counts(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
+        """Add a counter that is counted elsewhere and read at each scrape, by label values."""
+        self.registry.register(_Counts(f"spingate_{name}", text, labels, read))
+
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class _Counts(Collector):
+    """A counter whose numbers belong to somebody else."""
+
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._labels = labels
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for values, count in self._read().items():
+            family.add_metric(values, count)
+        yield family
 
 
 class SipObserver:

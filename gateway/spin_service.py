@@ -126,6 +126,29 @@ class SpinService:
         """Unbind, close, and give up invitations under way."""
         await self._stack.aclose()
 
+    def counts(self) -> dict[tuple[str, ...], int]:
+        """Return what happened since the start, by (kind, outcome): invitations taken, answers
+        posted, answers taken. Outcomes are reason codes of a closed list."""
+        return {
+            ("invitation", "answered"): self.agent.answered,
+            **{("invitation", str(why)): count for why, count in self.agent.ignored.items()},
+            ("post", "delivered"): self._terminator.delivered,
+            ("post", "undelivered"): self._terminator.undelivered,
+            ("answer", "taken"): self.callback.taken,
+            **{("answer", str(why)): count for why, count in self.callback.refused.items()},
+        }
+
+    def sms_counts(self) -> dict[tuple[str, ...], int]:
+        """Return what happened to short messages since the start, by kind."""
+        counters = self._sms.counters
+        kinds = ("sent", "throttled", "failed", "received", "receipts", "binds")
+        return {(kind,): getattr(counters, kind) for kind in kinds}
+
+    @property
+    def bound(self) -> bool:
+        """Whether the SMSC is bound now."""
+        return self._sms.bound
+
     def _on_message(self, message: IncomingSms) -> None:
         self._terminator.on_message(message)
 

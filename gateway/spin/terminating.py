@@ -83,6 +83,8 @@ class SpinTerminator:
         self._settings = settings or TerminatingSettings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self.delivered = 0
+        self.undelivered = 0
 
     def on_message(self, sms: IncomingSms) -> None:
         """Take one short message; returns at once."""
@@ -184,6 +186,7 @@ class SpinTerminator:
                 break
             status, outcome = await self._post(plan.callback, body, headers)
             if status == _TAKEN:
+                self.delivered += 1
                 _log.info(
                     "invitation answered",
                     number=masked(invitation.dest),
@@ -193,6 +196,7 @@ class SpinTerminator:
                 return str(plan.answer.status)
             if status is not None and status not in _TRY_AGAIN:
                 break
+        self.undelivered += 1
         _log.warning("answer not delivered", number=masked(invitation.dest), detail=outcome)
         return f"not delivered: {outcome}"[:64]
 

@@ -60,7 +60,7 @@ sources = ["127.61.0.72/32"]
 identity = "observe"
 """,
 }
-_SHARED = {
+_SHARED: dict[str, dict[str, object]] = {
     "dns": {"timeout_seconds": 1.0, "max_ttl_seconds": 1},
     "fetch": {"timeout_seconds": 1.0},
     "spin": {
@@ -89,12 +89,18 @@ class TroubledScene(Scene):
             with_phones=False,
             additions={name: text + extra.get(name, "") for name, text in _ADDITIONS.items()},
         )
-        self._settings = {**_SHARED, **(settings or {})}
+        own = settings or {}
+        self._settings = {
+            section: {**_SHARED.get(section, {}), **own.get(section, {})}
+            for section in (*_SHARED, *(each for each in own if each not in _SHARED))
+        }
 
     def _configure(self, name: str) -> Path:
         path = super()._configure(name)
         text = path.read_text(encoding="utf-8")
         for section, values in self._settings.items():
+            if f"\n[{section}]\n" not in text:
+                text += f"\n[{section}]\n"
             for key, value in values.items():
                 line = f"{key} = {json.dumps(value)}"
                 text = re.sub(rf"(?m)^{key} = .*\n", "", text)

@@ -15,6 +15,7 @@ from gateway.demo.dns import Record
 from sip.message import Response
 from tests.support.stir_peer import Caller, Handset, Signer, alphas_signer, caller, signer_with
 from tests.support.troubled_scene import (
+    Answer,
     TroubledScene,
     WebServer,
     eventually,
@@ -330,7 +331,7 @@ async def _headers(_server: WebServer, _request: bytes, writer: asyncio.StreamWr
         await writer.drain()
 
 
-def _after(seconds: float, octets: bytes):  # type: ignore[no-untyped-def]
+def _after(seconds: float, octets: bytes) -> Answer:
     async def page(_server: WebServer, _request: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(seconds)
         writer.write(octets)
