@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.calls.targets import MediaKind, Route
+from gateway.calls.targets import MediaTerms, Route
 from gateway.config.base import NumberSet
 from gateway.config.sip import Route as RouteSettings
 from gateway.listeners import Listeners
@@ -30,7 +30,7 @@ class Delivery:
         self._listeners = listeners
         self._routes = [(NumberSet(route.numbers), route) for route in routes]
 
-    async def find(self, number: str) -> tuple[list[Route], MediaKind]:
+    async def find(self, number: str) -> tuple[list[Route], MediaTerms]:
         """Return the routes to an own number and the media its device is offered.
 
         Raises CallRefused: 480 where the user is known but not registered, 404 else.
@@ -39,10 +39,10 @@ class Delivery:
         if owner is not None:
             routes = await self._registered(number)
             if routes:
-                return routes, owner.media
+                return routes, MediaTerms(owner.media, owner.behind_nat, _host(routes[0]))
         for numbers, route in self._routes:
             if number in numbers:
-                return [self._configured(route, number)], route.media
+                return [self._configured(route, number)], MediaTerms(route.media)
         if owner is not None:
             raise CallRefused(480, "The user has no device registered")
         raise CallRefused(404, "No user of this provider has the number")
@@ -72,3 +72,7 @@ def _transport(uri: SipUri) -> Transport:
     if named == "tcp":
         return "tcp"
     return "tls" if named == "tls" or uri.scheme == "sips" else "udp"
+
+
+def _host(route: Route) -> str:
+    return route.hops[0].address.host

@@ -9,6 +9,7 @@ import structlog
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
+from gateway.calls.targets import WEBRTC
 from gateway.identity import called_number, marked_headers, verdict_record
 from gateway.policy.verdicts import Decision, decide
 from gateway.refusal import CallRefused
@@ -34,7 +35,7 @@ class InboundSetup(CallSetup):
         self.record.policy = terms.identity
         await self._verify()
         routes, media = await self.wiring.delivery.find(number)
-        exchange = await self.bridge("webrtc", media)
+        exchange = await self.bridge(WEBRTC, media)
         if self.call is not None:
             self.call.exchange = exchange
         self.go(routes, exchange)

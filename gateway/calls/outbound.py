@@ -12,7 +12,7 @@ from gateway.calls.record import resolution_record
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
-from gateway.calls.targets import MediaKind, Route
+from gateway.calls.targets import WEBRTC, MediaTerms, Route
 from gateway.identity import own_headers
 from gateway.numbers import dialled_number
 from gateway.policy.callers import Caller
@@ -54,16 +54,15 @@ class OutboundSetup(CallSetup):
 
     async def _leave(self, caller: Caller, number: str) -> None:
         routes = await self._resolve(caller, number)
-        exchange = await self._bridge(caller, "webrtc")
+        exchange = await self._bridge(caller, WEBRTC)
         self.request, self.record.passport = self.wiring.identity.sign(
             self.request, orig=caller.number, dest=number, attest=caller.attest
         )
         self.go(routes, exchange)
 
-    async def _bridge(self, caller: Caller, callee: MediaKind) -> SdpExchange | None:
-        user = self.wiring.callers.user(caller.name)
-        kind: MediaKind = user.media if user is not None else "rtp"
-        exchange = await self.bridge(kind if caller.bridge_media else "pass", callee)
+    async def _bridge(self, caller: Caller, callee: MediaTerms) -> SdpExchange | None:
+        own = MediaTerms(caller.media, caller.behind_nat, self.flow.remote.host)
+        exchange = await self.bridge(own, callee)
         if self.call is not None:
             self.call.exchange = exchange
         return exchange

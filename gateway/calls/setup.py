@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
@@ -16,10 +16,9 @@ from gateway.calls.media_control import SdpExchange, has_sdp
 from gateway.calls.record import CallRecord
 from gateway.calls.route_token import RouteToken, Side
 from gateway.calls.state import Call, Direction, TooManyCalls
-from gateway.calls.targets import MediaKind, Route
+from gateway.calls.targets import MediaTerms, Route
 from gateway.calls.wiring import Wiring
 from gateway.refusal import CallRefused
-from media.remote_media import LegKind
 from media.session import LegProfile, MediaEvent, MediaExhausted, MediaRefused
 from sip.endpoint import ServerTransaction
 from sip.flow import Flow, Hop
@@ -131,19 +130,19 @@ class CallSetup(ABC):
         )
         calls.add(self.call)
 
-    async def bridge(self, caller: MediaKind, callee: MediaKind) -> SdpExchange | None:
+    async def bridge(self, caller: MediaTerms, callee: MediaTerms) -> SdpExchange | None:
         """Open the media session and replace the offer; None where media passes by.
 
         Raises MediaRefused, MediaExhausted.
         """
-        passes = self.wiring.config.media.mode == "pass"
-        if self.call is None or passes or caller == "pass" or callee == "pass":
+        passes = self.wiring.config.media.mode == "pass" or "pass" in (caller.kind, callee.kind)
+        if self.call is None or passes:
             return None
-        sides = self._networks()
+        networks = self._networks()
         session = self.wiring.media.open(
             self.call.key,
-            caller=LegProfile(self._caller_kind(caller), sides["caller"]),
-            callee=LegProfile(callee, sides["callee"]),
+            caller=_profile(caller, networks["caller"], as_offered=self._from_device()),
+            callee=_profile(callee, networks["callee"], as_offered=False),
             on_event=self._media_event,
         )
         self.call.media = session
@@ -151,10 +150,9 @@ class CallSetup(ABC):
         self.request = await exchange.request(self.request)
         return exchange
 
-    def _caller_kind(self, configured: LegKind) -> LegKind | Literal["as_offered"]:
+    def _from_device(self) -> bool:
         """A device may offer what it likes; what we offer it is the configured kind."""
-        from_device = self.wiring.listeners.role(self.flow) == "access"
-        return "as_offered" if from_device and has_sdp(self.request) else configured
+        return self.wiring.listeners.role(self.flow) == "access" and has_sdp(self.request)
 
     @abstractmethod
     def _networks(self) -> dict[Side, str]:
@@ -250,3 +248,9 @@ def _flow_to(hops: tuple[Hop, ...], arrived: Flow) -> Flow | None:
     if hop.flow is not None:
         return hop.flow
     return Flow(hop.transport, arrived.local, hop.address, hop.listener or arrived.listener)
+
+
+def _profile(terms: MediaTerms, network: str, *, as_offered: bool) -> LegProfile:
+    assert terms.kind != "pass"
+    kind = "as_offered" if as_offered else terms.kind
+    return LegProfile(kind, network, terms.behind_nat, terms.signalling_host)

@@ -10,6 +10,7 @@ from gateway.config.base import (
     Count,
     Domain,
     FilePath,
+    Flag,
     IpAddress,
     Network,
     Number,
@@ -130,6 +131,11 @@ class User(Section):
         default="sdes",
         description="What the user's device is offered: plain RTP, SDES-SRTP, or (pass) the "
         "caller's SDP untouched.",
+    )
+    behind_nat: Flag = Field(
+        default=False,
+        description="The user's devices are behind NAT: their media may come from another address "
+        "than their SDP says, if it is the one their SIP comes from or proves itself by SRTP.",
     )
 
     @model_validator(mode="after")

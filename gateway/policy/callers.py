@@ -20,9 +20,10 @@ class Caller:
     name: str
     number: str
     attest: Attestation
-    bridge_media: bool
+    media: Literal["rtp", "sdes", "pass"]
     max_calls: int
     allow_prefixes: tuple[str, ...] = ("+",)
+    behind_nat: bool = False
 
     def may_call(self, number: str) -> bool:
         """Whether the caller may call a number, by its prefix."""
@@ -67,7 +68,8 @@ class CallerPolicy:
             name=username,
             number=claimed or user.numbers[0],
             attest=user.attest,
-            bridge_media=user.media != "pass",
+            media=user.media,
+            behind_nat=user.behind_nat,
             max_calls=user.max_calls,
         )
 
@@ -80,7 +82,7 @@ class CallerPolicy:
             name=trunk.name,
             number=claimed,
             attest=trunk.attest,
-            bridge_media=trunk.media == "bridge",
+            media="rtp" if trunk.media == "bridge" else "pass",
             max_calls=trunk.max_calls,
             allow_prefixes=trunk.allow_prefixes,
         )
