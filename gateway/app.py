@@ -197,9 +197,7 @@ class Gateway:
         stack.push_async_callback(self._certificates.close)
         stack.push_async_callback(self.resolver.close)
         stack.push_async_callback(self._media.close)
-        for key, listener in self._http_listeners():
-            await _listen(key, listener)
-            stack.push_async_callback(listener.stop)
+        await self._serve_http("stir.repository", self._repository())
         if self._spin is not None:
             await self._spin.start()
             stack.push_async_callback(self._spin.stop)
@@ -210,6 +208,8 @@ class Gateway:
         stack.push_async_callback(self.endpoint.stop)
         sweeper = asyncio.get_running_loop().create_task(self._sweep())
         stack.callback(sweeper.cancel)
+        # Last, so that /healthz answers no sooner than everything else does.
+        await self._serve_http("admin", self._admin())
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """Take no new calls, let calls end for `drain` seconds, end the rest, close everything."""
@@ -238,23 +238,31 @@ class Gateway:
 
     # --- HTTP --------------------------------------------------------------------------------
 
-    def _http_listeners(self) -> list[tuple[str, HttpListener]]:
-        """The HTTP servers that are configured, with the path of their keys."""
-        listeners = []
+    async def _serve_http(self, key: str, listener: HttpListener | None) -> None:
+        if listener is None:
+            return
+        try:
+            await listener.start()
+        except OSError as error:
+            raise ConfigError(f"{key}.port", str(error)) from None
+        self._stack.push_async_callback(listener.stop)
+
+    def _repository(self) -> HttpListener | None:
         repository = self.config.stir.repository
-        if repository is not None:
-            application = CertificateRepository(repository.directory).application()
-            tls = server_context(repository.certificate, repository.key)
-            server = HttpListener(application, repository.address, repository.port, tls=tls)
-            listeners.append(("stir.repository", server))
+        if repository is None:
+            return None
+        application = CertificateRepository(repository.directory).application()
+        tls = server_context(repository.certificate, repository.key)
+        return HttpListener(application, repository.address, repository.port, tls=tls)
+
+    def _admin(self) -> HttpListener | None:
         admin = self.config.admin
-        if admin is not None and self._keys.admin_token is not None:
-            application = admin_application(
-                self._keys.admin_token, self.metrics.exposition, self._state(), self._discover
-            )
-            server = HttpListener(application, admin.address, admin.port, tls=None)
-            listeners.append(("admin", server))
-        return listeners
+        if admin is None or self._keys.admin_token is None:
+            return None
+        application = admin_application(
+            self._keys.admin_token, self.metrics.exposition, self._state(), self._discover
+        )
+        return HttpListener(application, admin.address, admin.port, tls=None)
 
     def _state(self) -> dict[str, StateReader]:
         return {
@@ -311,13 +319,6 @@ def _lookup(config: Config, keys: Keys) -> CredentialLookup:
         return stored.get(username) if asked_realm == realm else None
 
     return find
-
-
-async def _listen(key: str, listener: HttpListener) -> None:
-    try:
-        await listener.start()
-    except OSError as error:
-        raise ConfigError(f"{key}.port", str(error)) from None
 
 
 async def serve(config: Config, keys: Keys) -> None:
