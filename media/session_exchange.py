@@ -137,9 +137,7 @@ class Negotiation:
 
     def _offer(self, received: SessionDescription, side: Side) -> bytes:
         far = other_side(side)
-        offered = classify_leg(received)
-        wanted = self._profiles[far].kind
-        kind = offered if wanted == "as_offered" else wanted
+        kind = self._kind_towards(far, classify_leg(received))
         remotes = describe(received, self._policy)
         for remote in remotes:
             if remote is not None and relayable(remote, kind):
@@ -159,6 +157,14 @@ class Negotiation:
         )
         self._sent[far] = made
         return made.to_bytes()
+
+    def _kind_towards(self, far: Side, offered: LegKind) -> LegKind:
+        """What `far` is offered: as configured; else what it offered itself, once it has."""
+        wanted = self._profiles[far].kind
+        if wanted != "as_offered":
+            return wanted
+        known = next(self.legs(far), None)
+        return offered if known is None else known.kind
 
     def _check_offered(self, remote: RemoteMedia, side: Side) -> None:
         """Judges what is to be carried out when the answer comes, so as to refuse it now."""
