@@ -69,7 +69,7 @@ class CallControl:
     def on_ack(self, request: Request, flow: Flow) -> None:
         """Pass the ACK to a 2xx on."""
         routed, own_routes = take_route(request, is_ours=self._wiring.listeners.is_ours)
-        self._wiring.forwarder.spawn(pass_ack(self._wiring, routed, own_routes, flow))
+        self._wiring.forwarder.spawn(pass_ack(self._wiring, self._ending, routed, own_routes, flow))
 
     def _new_call(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         kind: type[CallSetup] = (

@@ -153,10 +153,14 @@ class DialogRequest:
             self._ending.hang_up(self._call, f"media: {reason}", sides=("caller", "callee"))
 
     def finished(self) -> None:
-        """Forget the request; after a BYE forget the call."""
+        """Forget the request; after a BYE forget the call, or that answer of a forked one."""
         self._on_over()
-        if self._transaction.request.method == "BYE" and self._call is not None:
-            self._ending.end(self._call, self._call.record)
+        request, call = self._transaction.request, self._call
+        if request.method != "BYE" or call is None:
+            return
+        call.callee_tags -= {request.from_.tag or "", request.to.tag or ""}
+        if not call.callee_tags:
+            self._ending.end(call, call.record)
 
 
 def dialog_destination(wiring: Wiring, request: Request, toward: RouteToken) -> Destination:
@@ -171,17 +175,22 @@ def dialog_destination(wiring: Wiring, request: Request, toward: RouteToken) -> 
 
 
 async def pass_ack(
-    wiring: Wiring, request: Request, own_routes: Sequence[NameAddr], flow: Flow
+    wiring: Wiring, ending: Ending, request: Request, own_routes: Sequence[NameAddr], flow: Flow
 ) -> None:
     """Forward the ACK to a 2xx, with the answer to a late offer; one that fits nothing is dropped.
 
-    An ACK is never answered (RFC 3261 section 17).
+    An ACK is never answered (RFC 3261 section 17), so a call whose late offer gets an answer that
+    cannot be used is hung up.
     """
     try:
         passage = find_passage(wiring, request, own_routes)
         call = passage.call
         if call is not None and call.exchange is not None:
-            request = await call.exchange.ack(request)
+            try:
+                request = await call.exchange.ack(request)
+            except MediaRefused as error:
+                ending.hang_up(call, f"media: {error.reason}", sides=("caller", "callee"))
+                raise
         destination = dialog_destination(wiring, request, passage.toward)
         prepared = prepare_forward(request, None, loop_key=wiring.loop_key)
         hops = await wiring.forwarder.locate(destination, prepared.next_hop)

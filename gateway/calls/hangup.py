@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.calls.route_token import PARAMETER, Side
+from gateway.calls.route_token import Side
 from sip.headers import Headers
 from sip.message import Request, Response
+from sip.proxy_request import IsOurs
 from sip.uri import SipUri
 
 
@@ -49,10 +50,11 @@ class DialogFacts:
         return Request("BYE", target, Headers.of(*headers))
 
 
-def dialog_facts(request: Request, response: Response) -> DialogFacts | None:
+def dialog_facts(request: Request, response: Response, is_ours: IsOurs) -> DialogFacts | None:
     """Return the facts of the dialog an INVITE and its 2xx made; None without both Contacts.
 
-    `request` is the INVITE as it came in, `response` the 2xx as it came from the callee's side.
+    `request` is the INVITE as it came in, `response` the 2xx as it came from the callee's side;
+    `is_ours` tells our own Record-Route values from those of the proxies beyond us.
     """
     if not request.contacts or not response.contacts:
         return None
@@ -63,13 +65,13 @@ def dialog_facts(request: Request, response: Response) -> DialogFacts | None:
         caller_target=str(request.contacts[0].uri),
         callee_target=str(response.contacts[0].uri),
         caller_routes=tuple(str(route) for route in request.record_routes),
-        callee_routes=tuple(reversed(list(_below_us(response)))),
+        callee_routes=tuple(reversed(list(_below_us(response, is_ours)))),
         cseq=request.cseq.number,
     )
 
 
-def _below_us(response: Response) -> Iterable[str]:
+def _below_us(response: Response, is_ours: IsOurs) -> Iterable[str]:
     for route in response.record_routes:
-        if isinstance(route.uri, SipUri) and PARAMETER in route.uri.params:
+        if isinstance(route.uri, SipUri) and is_ours(route.uri):
             return
         yield str(route)

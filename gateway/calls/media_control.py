@@ -33,13 +33,17 @@ def other(side: Side) -> Side:
 class SdpExchange:
     """The offer and answer that travel with one request and its responses.
 
-    `side` sent the request. Bodies are replaced by those of the media session's own legs.
+    `side` sent the request. Bodies are replaced by those of the media session's own legs. Where a
+    forked INVITE is answered more than once the media stay with the first answer, whose To tag is
+    `answered_by`: its caller sees the same description in every one and ends all but one.
     """
 
     session: MediaSession
     side: Side
     offered: bool = False
     offered_back: bool = False
+    answered_by: str | None = None
+    first_answer: bytes = b""
 
     async def request(self, request: Request) -> Request:
         """Return the request with its offer replaced; raises media.session.MediaRefused."""
@@ -55,18 +59,27 @@ class SdpExchange:
         """
         if not has_sdp(response):
             return response
+        tag = response.to.tag or ""
+        if self.answered_by not in (None, tag):
+            return response.with_body(self.first_answer, SDP)
+        if not self.offered and response.status_code < 200:
+            return response.with_body(b"", None)
         back = other(self.side)
         if self.offered:
-            return response.with_body(await self.session.answer(response.body, back), SDP)
-        if response.status_code >= 200:
+            body = await self.session.answer(response.body, back)
+        else:
             self.offered_back = True
-            return response.with_body(await self.session.offer(response.body, back), SDP)
-        return response.with_body(b"", None)
+            body = await self.session.offer(response.body, back)
+        if response.status_code >= 200:
+            self.answered_by, self.first_answer = tag, body
+        return response.with_body(body, SDP)
 
     async def ack(self, request: Request) -> Request:
         """Return the ACK with the answer to a late offer replaced."""
         if not self.offered_back or not has_sdp(request):
             return request
+        if request.to.tag != self.answered_by:
+            return request.with_body(b"", None)
         return request.with_body(await self.session.answer(request.body, self.side), SDP)
 
     def failed(self) -> None:

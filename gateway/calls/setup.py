@@ -221,12 +221,12 @@ class CallSetup(ABC):
             self.record.answered = now
         call.callee_tags.add(response.to.tag or "")
         if call.dialog is None:
-            call.dialog = dialog_facts(self.received, response)
+            call.dialog = dialog_facts(self.received, response, self.wiring.listeners.is_ours)
 
     def media_refused(self, response: Response, reason: str) -> None:
         """End the callee's half of a call whose answer cannot be used."""
         if self.call is not None:
-            self.call.dialog = dialog_facts(self.received, response)
+            self.call.dialog = dialog_facts(self.received, response, self.wiring.listeners.is_ours)
             self.ending.hang_up(self.call, f"media: {reason}", sides=("callee",))
 
     def finished(self) -> None:
