@@ -23,7 +23,11 @@ class Listeners:
         self._addresses = {
             (host.lower(), listener.port)
             for listener in listeners
-            for host in (listener.address, listener.advertise or listener.address)
+            for host in (
+                listener.address,
+                listener.advertise or listener.address,
+                *self._domains,
+            )
         }
 
     def role(self, flow: Flow) -> Role:

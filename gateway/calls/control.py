@@ -72,6 +72,11 @@ class CallControl:
         self._wiring.forwarder.spawn(pass_ack(self._wiring, self._ending, routed, own_routes, flow))
 
     def _new_call(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
+        if request.routes:
+            # What is left of the route leads to somebody of the caller's choice.
+            refusal = CallRefused(403, "Calls are not relayed along a Route")
+            transaction.respond(refusal.response(request))
+            return
         kind: type[CallSetup] = (
             OutboundSetup if self._wiring.listeners.role(flow) == "access" else InboundSetup
         )

@@ -26,7 +26,6 @@ from sip.headers import MalformedHeader
 from sip.message import Request, Response
 from sip.uri import MalformedUri
 
-# A challenged INVITE is no call yet: the same one comes again with credentials.
 _CHALLENGE: Final = 407
 _log = structlog.get_logger("spingate.calls")
 
@@ -77,6 +76,12 @@ class CallSetup(ABC):
         """Begin with the request as route processing left it."""
         self.request = request
         self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(self._never_begun)
+
+    def _never_begun(self, task: asyncio.Task[None]) -> None:
+        """The CANCEL came in the same breath: a task cancelled that early never runs at all."""
+        if task.cancelled():
+            self._refuse(CallRefused(487))
 
     def cancel(self) -> None:
         """The caller sent CANCEL (RFC 3261 sections 9.2 and 16.10)."""
@@ -230,9 +235,14 @@ class CallSetup(ABC):
             self.ending.hang_up(self.call, f"media: {reason}", sides=("callee",))
 
     def finished(self) -> None:
-        """Forget a call that was not answered."""
+        """Forget a call that was not answered.
+
+        An INVITE that we challenge is no call yet: the same one comes again with credentials. A
+        challenge of the callee's side ends one like any other refusal.
+        """
         self._on_over()
-        if not self._answered and self.record.status != _CHALLENGE:
+        challenged = self.call is None and self.record.status == _CHALLENGE
+        if not self._answered and not challenged:
             self.ending.end(self.call, self.record)
 
     def _media_event(self, event: MediaEvent) -> None:
