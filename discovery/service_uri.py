@@ -54,6 +54,8 @@ def parse_service_uri(text: str) -> ServiceUri:
     parts = _SIP.fullmatch(text) or _WEB.fullmatch(text)
     if parts is None:
         raise MalformedServiceUri("not a plain sip, sips, mimi or https URI at a DNS name")
+    if ";maddr=" in text.lower():
+        raise MalformedServiceUri("maddr leads elsewhere than the host")
     if parts["port"] is not None and not 0 < int(parts["port"]) < 65536:
         raise MalformedServiceUri("port out of range")
     return ServiceUri(text, parts["scheme"], parts["host"])

@@ -46,6 +46,7 @@ from gateway.services import (
     listener_settings,
     make_fetch_client,
     make_media_engine,
+    make_next_hops,
     make_peer_policy,
     make_resolver,
     make_timers,
@@ -85,7 +86,8 @@ class Gateway:
         self.calls = CallTable(config.sip.max_calls, config.sip.max_call_seconds)
         listeners = Listeners(config.provider, config.listen)
         loop_key = derived_key(state, "loop detection", 16)
-        forwarder = Forwarder(self._resolver, make_timers(config), loop_key)
+        next_hops = make_next_hops(config, self._resolver, listeners)
+        forwarder = Forwarder(next_hops, make_timers(config), loop_key)
         self._fetch = make_fetch_client(config, self._resolver)
         self._certificates = CertificateSource(
             self._fetch, CredentialCache(config.fetch.cache_entries), time.time
@@ -126,7 +128,7 @@ class Gateway:
             clock=time.time,
         )
         self._ending = Ending(
-            self.calls, listeners, forwarder, self._resolver, self.metrics, self._records, time.time
+            self.calls, listeners, forwarder, next_hops, self.metrics, self._records, time.time
         )
         registration = Registration(logins, callers, listeners, locations)
         self.control = CallControl(wiring, self._ending, registration)

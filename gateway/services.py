@@ -6,12 +6,14 @@ import ssl
 from ipaddress import ip_network
 from pathlib import Path
 
+from gateway.calls.next_hops import NextHops
 from gateway.config.base import split_endpoint
 from gateway.config.root import Config
 from gateway.dns import DnsResolver, DnsSettings, system_nameservers
 from gateway.http.fetch import FetchLimits, GuardedClient
 from gateway.http.guard import GuardPolicy
 from gateway.keys import Keys
+from gateway.listeners import Listeners
 from gateway.policy.peers import PeerPolicy
 from media.session import MediaEngine, MediaSettings
 from sip.endpoint import EndpointSettings
@@ -53,6 +55,12 @@ def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
         ),
         trust_file=settings.trust_anchors,
     )
+
+
+def make_next_hops(config: Config, resolver: DnsResolver, listeners: Listeners) -> NextHops:
+    """Return what locates next hops; strangers choose those of peers listeners."""
+    allowed = tuple(ip_network(network) for network in config.sip.allow_networks)
+    return NextHops(resolver, listeners, GuardPolicy(allow_networks=allowed))
 
 
 def make_verification(config: Config, keys: Keys) -> VerificationService | None:

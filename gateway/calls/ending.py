@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from random import SystemRandom
 from typing import Final
 
 import structlog
 
 from gateway.calls.forwarding import Forwarder
+from gateway.calls.next_hops import NextHops
 from gateway.calls.record import CallRecord, CallRecordFile
 from gateway.calls.route_token import Side
 from gateway.calls.state import Call, CallTable
@@ -17,15 +17,13 @@ from gateway.listeners import Listeners
 from gateway.metrics import Metrics
 from gateway.refusal import reason_value
 from media.session import Failed, MediaEvent, MediaSession
-from sip.dns import DnsClient
 from sip.endpoint import ClientEvent
 from sip.flow import Hop
-from sip.locate import NotLocated, locate
+from sip.locate import NotLocated
 from sip.message import Request
 from sip.proxy_request import next_hop_uri
 
 _BOTH: Final[tuple[Side, ...]] = ("caller", "callee")
-_RANDOM: Final = SystemRandom()
 _log = structlog.get_logger("spingate.calls")
 
 
@@ -37,7 +35,7 @@ class Ending:
         calls: CallTable,
         listeners: Listeners,
         forwarder: Forwarder,
-        dns: DnsClient,
+        next_hops: NextHops,
         metrics: Metrics,
         records: CallRecordFile,
         clock: Callable[[], float],
@@ -45,7 +43,7 @@ class Ending:
         self._calls = calls
         self._listeners = listeners
         self._forwarder = forwarder
-        self._dns = dns
+        self._next_hops = next_hops
         self._metrics = metrics
         self._records = records
         self._clock = clock
@@ -105,24 +103,17 @@ class Ending:
 
     async def _hops(self, call: Call, side: Side, request: Request) -> tuple[Hop, ...]:
         """The flow the side was last seen on, then where its next hop is located."""
-        if side == "caller":
-            known: tuple[Hop, ...] = (self._listeners.hop(call.caller_flow),)
-            listener = call.caller_flow.listener
-        else:
-            known = (call.callee_hop,) if call.callee_hop is not None else ()
-            listener = known[0].listener or "" if known else ""
-        if known and known[0].flow is not None:
-            return known
-        transports = self._listeners.transports("peers")
+        known = self._listeners.hop(call.caller_flow) if side == "caller" else call.callee_hop
+        if known is None or known.flow is not None or known.listener is None:
+            return () if known is None else (known,)
         next_hop = next_hop_uri(request)
         if next_hop is None:
-            return known
+            return (known,)
+        transports = self._listeners.transports(self._listeners.role_of(known.listener))
         try:
-            found = await locate(next_hop, self._dns, transports=transports, rand=_RANDOM)
+            return (known, *await self._next_hops.find(next_hop, known.listener, transports))
         except NotLocated:
-            return known
-        located = tuple(Hop(h.transport, h.address, listener, h.tls_name) for h in found)
-        return known + located
+            return (known,)
 
 
 def _ignore(_event: ClientEvent) -> None:

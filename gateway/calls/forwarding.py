@@ -10,18 +10,17 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from random import SystemRandom
 from typing import Any, Final, Protocol
 
 import structlog
 
 from gateway.calls.media_control import SdpExchange, has_sdp
+from gateway.calls.next_hops import NextHops
 from gateway.refusal import final_response
 from media.session import MediaRefused
-from sip.dns import DnsClient
 from sip.endpoint import ClientEvent, ClientTransaction, Endpoint, ResponseEvent, ServerTransaction
 from sip.flow import Hop, Transport
-from sip.locate import NotLocated, locate
+from sip.locate import NotLocated
 from sip.message import Request, Response
 from sip.proxy_request import PreparedRequest, prepare_forward
 from sip.response_context import (
@@ -36,7 +35,6 @@ from sip.response_context import (
 from sip.timers import Timers
 from sip.uri import SipUri
 
-_RANDOM: Final = SystemRandom()
 _LONGEST_LINE: Final = 64
 _log = structlog.get_logger("spingate.forwarding")
 
@@ -81,12 +79,12 @@ class ForwardingWatcher(Protocol):
 
 
 class Forwarder:
-    """What all forwardings share: the endpoint, DNS and the timers."""
+    """What all forwardings share: the endpoint, the next hops and the timers."""
 
-    def __init__(self, dns: DnsClient, timers: Timers, loop_key: bytes) -> None:
+    def __init__(self, next_hops: NextHops, timers: Timers, loop_key: bytes) -> None:
         self.timers = timers
         self.loop_key = loop_key
-        self._dns = dns
+        self._next_hops = next_hops
         self._endpoint: Endpoint | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,11 +104,7 @@ class Forwarder:
             return destination.hops
         if next_hop is None:
             raise NotLocated("unsupported", "the next hop is no SIP URI")
-        found = await locate(next_hop, self._dns, transports=destination.transports, rand=_RANDOM)
-        return tuple(
-            Hop(hop.transport, hop.address, destination.listener, hop.tls_name, hop.flow)
-            for hop in found
-        )
+        return await self._next_hops.find(next_hop, destination.listener, destination.transports)
 
     def forward(
         self,

@@ -65,6 +65,11 @@ class Sip(Section):
         description="PEM trust anchors for the domain certificates of other providers; the "
         "system's if absent.",
     )
+    allow_networks: tuple[Network, ...] = Field(
+        default=(),
+        description="Special-purpose networks (private, loopback) where calls may be sent to "
+        "other providers all the same; none in production.",
+    )
     t1_seconds: Seconds = Field(
         default=0.5, gt=0, le=5, description="Timer T1, the round-trip estimate (RFC 3261 17.1)."
     )

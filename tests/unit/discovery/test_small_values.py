@@ -83,6 +83,7 @@ def test_a_plain_service_uri_is_read(text: str) -> None:
         "sip:bob@Beta.example",
         "sip:bob@beta.example.",
         "sip:bob@beta.example?Replaces=x",
+        "sip:bob@beta.example;maddr=intranet.example",
         "sip:bob@beta.example;x=<y>",
         "sip:bob@beta.example\r\nVia: x",
         "sip:bob@beta.example ",
