@@ -110,3 +110,12 @@ def _read(pid: int) -> Usage | None:
         threads=int(fields[17]),
         processes=1,
     )
+
+
+def machine() -> str:
+    """Name the machine in one line: processor, cores, kernel."""
+    lines = (PROC / "cpuinfo").read_text().splitlines()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    system = os.uname()
+    model = next(models, "unknown processor")
+    return f"{model}, {os.cpu_count()} cores, {system.sysname} {system.release}"

@@ -141,11 +141,14 @@ class Scene:
         """Copy a shipped configuration onto this scene's addresses."""
         if not self.prefix:
             self.prefix = choose_prefix(_PORTS)
-        text = (configs_folder() / f"{name}.toml").read_text(encoding="utf-8")
         path = self.folder / name / "gateway.toml"
-        text += self._additions.get(name, "")
+        text = self.configuration(name) + self._additions.get(name, "")
         path.write_text(text.replace(_SHIPPED_PREFIX, self.prefix), encoding="utf-8")
         return path
+
+    def configuration(self, name: str) -> str:
+        """Return the configuration shipped for a provider; a scene of another kind changes it."""
+        return (configs_folder() / f"{name}.toml").read_text(encoding="utf-8")
 
     # --- world -------------------------------------------------------------------------------
 
