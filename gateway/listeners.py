@@ -34,6 +34,10 @@ class Listeners:
         """Return the role of the listener a flow belongs to."""
         return self._by_name[flow.listener].role
 
+    def has(self, name: str) -> bool:
+        """Whether there is a listener of that name."""
+        return name in self._by_name
+
     def role_of(self, name: str) -> Role:
         """Return the role of a listener."""
         return self._by_name[name].role

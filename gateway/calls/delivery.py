@@ -16,7 +16,7 @@ from sip.uri import SipUri, parse_uri
 
 
 class Delivery:
-    """Finds the routes to own numbers."""
+    """Finds the routes to own numbers; `hosts` are those that configured routes lead to."""
 
     def __init__(
         self,
@@ -29,6 +29,12 @@ class Delivery:
         self._callers = callers
         self._listeners = listeners
         self._routes = [(NumberSet(route.numbers), route) for route in routes]
+
+        self.hosts = frozenset(
+            uri.host.lower()
+            for route in routes
+            if isinstance(uri := parse_uri(route.uri.replace("{number}", "0")), SipUri)
+        )
 
     async def find(self, number: str) -> tuple[list[Route], MediaTerms]:
         """Return the routes to an own number and the media its device is offered.

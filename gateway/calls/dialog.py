@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from gateway.calls.ending import Ending
 from gateway.calls.forwarding import Destination, Forwarding
 from gateway.calls.media_control import SdpExchange, other
-from gateway.calls.route_token import PARAMETER, RouteSeal, RouteToken
+from gateway.calls.passage import Passage, find_passage
+from gateway.calls.route_token import RouteToken
 from gateway.calls.state import Call
 from gateway.calls.wiring import Wiring
 from gateway.refusal import CallRefused
@@ -21,53 +21,8 @@ from sip.flow import Flow, Hop
 from sip.locate import NotLocated
 from sip.message import Request, Response
 from sip.proxy_request import prepare_forward
-from sip.uri import SipUri
 
 _log = structlog.get_logger("spingate.calls")
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """Which call a request within a dialog belongs to and which way it goes.
-
-    `call` is None where this process did not set the call up: it is still routed.
-    """
-
-    toward: RouteToken
-    call: Call | None
-
-
-def find_passage(wiring: Wiring, request: Request, own_routes: Sequence[NameAddr]) -> Passage:
-    """Read the tokens of the Route header fields that were ours.
-
-    Raises CallRefused with 481 where there is none, or where the tags are not those of the
-    call: who only knows a Call-ID can do nothing (RFC 3261 section 12.2.2).
-    """
-    tokens = [token for route in own_routes if (token := _token(wiring.seal, route)) is not None]
-    if len(tokens) < 2 or tokens[0].call_key != tokens[-1].call_key:
-        raise CallRefused(481)
-    toward = tokens[-1]
-    call = wiring.calls.get(toward.call_key)
-    if call is not None and not _tags_match(call, request, toward):
-        raise CallRefused(481)
-    return Passage(toward, call)
-
-
-def _token(seal: RouteSeal, route: NameAddr) -> RouteToken | None:
-    if not isinstance(route.uri, SipUri):
-        return None
-    text = route.uri.params.get(PARAMETER)
-    return seal.open(text) if text else None
-
-
-def _tags_match(call: Call, request: Request, toward: RouteToken) -> bool:
-    if request.call_id != call.call_id:
-        return False
-    from_tag, to_tag = request.from_.tag or "", request.to.tag or ""
-    if toward.side == "caller":
-        from_tag, to_tag = to_tag, from_tag
-    early = not call.callee_tags
-    return from_tag == call.caller_tag and (early or to_tag in call.callee_tags)
 
 
 class DialogRequest:
@@ -96,7 +51,8 @@ class DialogRequest:
     def start(self, request: Request, own_routes: Sequence[NameAddr]) -> None:
         """Route the request; it is answered 481 where it belongs to no call of ours."""
         try:
-            passage = find_passage(self._wiring, request, own_routes)
+            flow = self._transaction.flow
+            passage = find_passage(self._wiring, request, own_routes, flow)
         except CallRefused as refusal:
             self._refuse(refusal)
             return
@@ -183,7 +139,7 @@ async def pass_ack(
     cannot be used is hung up.
     """
     try:
-        passage = find_passage(wiring, request, own_routes)
+        passage = find_passage(wiring, request, own_routes, flow)
         call = passage.call
         if call is not None and call.exchange is not None:
             try:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import os
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, Literal
 
 from cryptography.exceptions import InvalidTag
@@ -23,6 +24,8 @@ Side = Literal["caller", "callee"]
 PARAMETER: Final = "rt"
 _NONCE_BYTES: Final = 12
 _LONGEST: Final = 512
+_FIELDS: Final = 5
+_FLOW_FIELDS: Final = 6
 _TRANSPORTS: Final[dict[str, Transport]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 
 
@@ -31,13 +34,22 @@ class RouteToken:
     """One side of a call as its dialog's requests find it.
 
     `flow` is the flow requests towards this side take; None where the side is reached by its
-    Request-URI or Route alone.
+    Request-URI or Route alone. The token is good for the dialog of that `dialog_mark` until
+    `expires_at`, in whole epoch seconds.
     """
 
     side: Side
     listener: str
     call_key: str
+    dialog: str
+    expires_at: int
     flow: Flow | None = None
+
+
+def dialog_mark(call_id: str, caller_tag: str) -> str:
+    """Return what ties a token to its dialog: a short digest of Call-ID and the caller's tag."""
+    text = f"{call_id}\n{caller_tag}".encode("utf-8", "surrogateescape")
+    return blake2b(text, digest_size=8).hexdigest()
 
 
 class RouteSeal:
@@ -49,7 +61,13 @@ class RouteSeal:
     def seal(self, token: RouteToken) -> str:
         """Return the token as text that fits a URI parameter."""
         flow = token.flow
-        fields = [token.side, token.listener, token.call_key]
+        fields = [
+            token.side,
+            token.listener,
+            token.call_key,
+            token.dialog,
+            str(token.expires_at),
+        ]
         if flow is not None:
             fields += [
                 flow.transport,
@@ -72,9 +90,17 @@ class RouteSeal:
             plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
         except (binascii.Error, ValueError, InvalidTag):
             return None
-        side, listener, call_key, *rest = plain.decode().split("\n")
-        named: Side = "caller" if side == "caller" else "callee"
-        return RouteToken(named, listener, call_key, _flow(listener, rest))
+        return _read(plain.decode().split("\n"))
+
+
+def _read(fields: list[str]) -> RouteToken | None:
+    """The token, or None where an earlier version of the gateway sealed fewer fields."""
+    if len(fields) not in (_FIELDS, _FIELDS + _FLOW_FIELDS):
+        return None
+    side, listener, call_key, dialog, expires_at, *rest = fields
+    named: Side = "caller" if side == "caller" else "callee"
+    flow = _flow(listener, rest)
+    return RouteToken(named, listener, call_key, dialog, int(expires_at), flow)
 
 
 def _flow(listener: str, fields: list[str]) -> Flow | None:

@@ -14,7 +14,7 @@ from gateway.calls.forwarding import Destination, Forwarding
 from gateway.calls.hangup import dialog_facts
 from gateway.calls.media_control import SdpExchange, has_sdp
 from gateway.calls.record import CallRecord
-from gateway.calls.route_token import RouteToken, Side
+from gateway.calls.route_token import RouteToken, Side, dialog_mark
 from gateway.calls.state import Call, Direction, TooManyCalls
 from gateway.calls.targets import MediaTerms, Route
 from gateway.calls.wiring import Wiring
@@ -186,10 +186,11 @@ class CallSetup(ABC):
         assert self.call is not None
         listeners, seal = self.wiring.listeners, self.wiring.seal
         caller_flow = self.flow if listeners.role(self.flow) == "access" else None
-        caller = RouteToken("caller", self.flow.listener, self.call.key, caller_flow)
-        callee = RouteToken(
-            "callee", route.listener, self.call.key, _flow_to(route.hops, self.flow)
-        )
+        call_key, mark = self.call.key, dialog_mark(self.call.call_id, self.call.caller_tag)
+        until = int(self.call.created + self.wiring.config.sip.max_call_seconds)
+        caller = RouteToken("caller", self.flow.listener, call_key, mark, until, caller_flow)
+        callee_flow = _flow_to(route.hops, self.flow)
+        callee = RouteToken("callee", route.listener, call_key, mark, until, callee_flow)
         return (
             listeners.record_route(route.listener, seal.seal(callee)),
             listeners.record_route(self.flow.listener, seal.seal(caller)),

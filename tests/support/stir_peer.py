@@ -251,7 +251,9 @@ class Handset(asyncio.DatagramProtocol):
             return
         self.invites.append(message)
         contact = ("Contact", f"<sip:handset@{self._transport.get_extra_info('sockname')[0]}:5060>")
-        response = response_to(message, self.status, to_tag="handset", headers=(contact,))
+        recorded = [("Record-Route", value) for value in message.headers.all("Record-Route")]
+        headers = (contact, *recorded)
+        response = response_to(message, self.status, to_tag="handset", headers=headers)
         if self.status == 200 and self.answer_body:
             response = response.with_body(self.answer_body, "application/sdp")
         self._transport.sendto(response.to_bytes(), addr)

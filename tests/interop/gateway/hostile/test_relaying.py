@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.stir_peer import Handset, alphas_signer, caller, pbx
+from sip.message import Request, Response
+from sip.parser import parse_datagram
+from tests.support.stir_peer import Caller, Handset, alphas_signer, caller, pbx
 from tests.support.troubled_scene import TroubledScene, metric, record_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -109,3 +112,90 @@ async def test_a_cancel_in_the_same_packet_as_its_invite_is_answered(
     assert statuses - {100} == {200, 487}
     assert bob.got("hasty") is None
     await no_calls(scene)
+
+
+# --- within a dialog -----------------------------------------------------------------------------
+
+
+class Dialog:
+    """The caller's side of an answered call."""
+
+    def __init__(self, invite: bytes, answer: Response) -> None:
+        request = parse_datagram(invite)
+        assert isinstance(request, Request)
+        self.invite = request
+        self.answer = answer
+        self.routes = [str(route) for route in reversed(answer.record_routes)]
+        self.cseq = 1
+
+    def request(self, method: str, **changes: str) -> bytes:
+        """A request within the dialog; keyword arguments replace parts of it."""
+        self.cseq += 1
+        headers = [
+            f"Route: {changes.get('routes', ','.join(self.routes))}",
+            f"Via: SIP/2.0/TLS 192.0.2.1:5061;branch=z9hG4bK{secrets.token_hex(6)}",
+            "Max-Forwards: 70",
+            f"From: {self.invite.headers.get('From')}",
+            f"To: {self.answer.headers.get('To')}",
+            f"Call-ID: {changes.get('call_id', self.invite.call_id)}",
+            f"CSeq: {self.cseq} {method}",
+            "Content-Length: 0",
+        ]
+        uri = changes.get("uri", str(self.answer.contacts[0].uri))
+        return "\r\n".join([f"{method} {uri} SIP/2.0", *headers, "", ""]).encode()
+
+
+@asynccontextmanager
+async def answered(scene: TroubledScene, bob: Handset) -> AsyncIterator[tuple[Caller, Dialog]]:
+    bob.status = 200
+    try:
+        async with caller(scene) as stranger:
+            invite = stranger.invite(alphas_signer(scene).identity())
+            answer = await stranger.send(invite)
+            assert answer.status_code == 200
+            dialog = Dialog(invite, answer)
+            yield stranger, dialog
+            await stranger.send(dialog.request("BYE"))
+    finally:
+        bob.status = 486
+    await no_calls(scene)
+
+
+async def test_a_request_of_the_dialog_reaches_the_called(
+    scene: TroubledScene, bob: Handset
+) -> None:
+    async with answered(scene, bob) as (stranger, dialog):
+        response = await stranger.send(dialog.request("INFO"))
+        assert response.status_code == 200
+        assert bob.others[-1].method == "INFO"
+
+
+async def test_a_dialog_leads_to_no_other_place_inside_while_the_call_is_up_nor_after(
+    scene: TroubledScene, bob: Handset
+) -> None:
+    victim_uri = f"sip:root@{scene.address(THIRD_PARTY)}:5060"
+    async with third_party(scene) as victim:
+        async with answered(scene, bob) as (stranger, dialog):
+            response = await stranger.send(dialog.request("INFO", uri=victim_uri))
+            assert response.status_code == 403
+            by_route = ",".join([*dialog.routes, f"<{victim_uri};lr>"])
+            response = await stranger.send(dialog.request("INFO", routes=by_route))
+            assert response.status_code == 403
+            await stranger.send(dialog.request("BYE"))
+            response = await stranger.send(dialog.request("INVITE", uri=victim_uri))
+            assert response.status_code == 403
+        assert victim.heard == []
+
+
+async def test_what_one_dialog_was_given_is_good_for_no_other(
+    scene: TroubledScene, bob: Handset
+) -> None:
+    async with answered(scene, bob) as (stranger, dialog):
+        await stranger.send(dialog.request("BYE"))
+        before = len(bob.others)
+        response = await stranger.send(dialog.request("INFO", call_id="another"))
+        assert response.status_code == 481
+        twice = ",".join([dialog.routes[1], dialog.routes[1]])
+        response = await stranger.send(dialog.request("INFO", routes=twice))
+        assert response.status_code == 481
+        assert len(bob.others) == before
