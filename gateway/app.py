@@ -103,6 +103,7 @@ class Gateway:
             config.provider.domain,
             _lookup(config, keys),
             nonce_key=derived_key(state, "digest nonces"),
+            algorithms=config.registrar.digest_algorithms,
         )
         logins = Logins(digest, FailureThrottle())
         wiring = Wiring(

@@ -113,6 +113,12 @@ class Registrar(Section):
         default=3_600, ge=1, description="Longer registrations are shortened to this."
     )
     max_contacts: Count = Field(default=10, ge=1, description="Contacts an address of record.")
+    digest_algorithms: tuple[Literal["SHA-512-256", "SHA-256", "MD5"], ...] = Field(
+        default=("SHA-256", "MD5"),
+        min_length=1,
+        description="Digest algorithms offered, the strongest first (RFC 8760). Some old devices "
+        "give up when they see any but MD5.",
+    )
 
 
 class User(Section):

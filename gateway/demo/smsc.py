@@ -33,6 +33,7 @@ MESSAGE_STATE_DELIVERED = 2
 # smpp34 lets go of its last Python objects in a thread of its own, a moment after an awaited
 # call returned; an interpreter that ends in that moment crashes.
 LET_GO = 0.1
+UNBIND_TIME = 0.5
 
 
 class Smsc:
@@ -229,8 +230,10 @@ class _Session:
         return [message for message in waiting if message.esm_class != RECEIPT]
 
     async def unbind(self) -> None:
-        with suppress(smpp34.SmppError):
-            await self._esme.unbind()
+        # smpp34 waits 30 s for an answer that an ESME which is gone will never send.
+        with suppress(smpp34.SmppError, TimeoutError):
+            async with asyncio.timeout(UNBIND_TIME):
+                await self._esme.unbind()
 
     def unbind_soon(self) -> None:
         self._unbinding = asyncio.create_task(self.unbind(), name="SMSC unbinds")
