@@ -226,9 +226,17 @@ async def test_what_is_too_large_or_no_token_is_ignored(
     await ignored(scene, hook, "malformed", number, token)
     padded = invitation(mallory, number, callback, tok="A" * 500)
     await ignored(scene, hook, "malformed", number, padded)
-    # More parts than any invitation has are not even put together.
-    large = invitation(mallory, number, callback, padding="A" * 4000)
-    await ignored(scene, hook, "incomplete", number, large)
+
+
+async def test_more_parts_than_any_invitation_has_are_not_even_put_together(
+    scene: TroubledScene, hook: WebServer, mallory: Signer, number: str
+) -> None:
+    connections = hook.connections
+    token = invitation(mallory, number, hook.url("/s/abcdefgh"), padding="A" * 4000)
+    send_invitation(scene, number, token)
+    await logged(scene.beta, "invitation ignored", reason="incomplete")
+    assert await ignored_count(scene, "incomplete") > 0
+    assert hook.connections == connections
 
 
 async def test_a_flood_of_one_sender_is_cut_off(
