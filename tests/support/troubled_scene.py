@@ -99,12 +99,7 @@ class TroubledScene(Scene):
         path = super()._configure(name)
         text = path.read_text(encoding="utf-8")
         for section, values in self._settings.items():
-            if f"\n[{section}]\n" not in text:
-                text += f"\n[{section}]\n"
-            for key, value in values.items():
-                line = f"{key} = {json.dumps(value)}"
-                text = re.sub(rf"(?m)^{key} = .*\n", "", text)
-                text = text.replace(f"\n[{section}]\n", f"\n[{section}]\n{line}\n")
+            text = _with_values(text, section, values)
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -138,6 +133,18 @@ class TroubledScene(Scene):
             server.abort()
             await listener.wait_closed()
             self.dns.zones.remove(name)
+
+
+def _with_values(text: str, section: str, values: Mapping[str, object]) -> str:
+    """Set keys of one section of a TOML text, whether they are there or not."""
+    if f"\n[{section}]\n" not in text:
+        text += f"\n[{section}]\n"
+    before, _, rest = text.partition(f"\n[{section}]\n")
+    own, bracket, after = rest.partition("\n[")
+    for key, value in values.items():
+        own = re.sub(rf"(?m)^{key} = .*\n?", "", own)
+        own = f"{key} = {json.dumps(value)}\n{own}"
+    return f"{before}\n[{section}]\n{own}{bracket}{after}"
 
 
 Answer = Callable[["WebServer", bytes, asyncio.StreamWriter], Any]
