@@ -21,6 +21,8 @@ MAX_HOPS = 16
 MAX_ADDRESS_LOOKUPS = 16
 MAX_SERVICES = 8
 MAX_TARGETS = 16
+# Questions are asked one after the other: this many time-outs and the search is over.
+MAX_UNANSWERED = 3
 
 DEFAULT_PORTS: dict[Transport, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
@@ -133,6 +135,7 @@ class _Search:
         self._hops: dict[tuple[Transport, Address], Hop] = {}
         self._lookups = 0
         self._fault: DnsUnavailable | None = None
+        self._unanswered = 0
 
     async def services(self, uri: SipUri, wanted: Sequence[Transport]) -> list[_Service]:
         """Section 4.1: NAPTR, and without it every transport's SRV name."""
@@ -140,7 +143,7 @@ class _Search:
             records = await self._dns.naptr(self.target)
         except DnsUnavailable as fault:
             # SRV may still answer: some resolvers and firewalls swallow NAPTR.
-            self._fault = fault
+            self._note(fault)
             records = ()
         services = _usable_naptr(records, wanted, secure_only=uri.scheme == "sips")
         if services:
@@ -155,10 +158,12 @@ class _Search:
         """
         exists = False
         for service in services:
+            if self._unanswered >= MAX_UNANSWERED:
+                break
             try:
                 records = await self._dns.srv(service.srv_name)
             except DnsUnavailable as fault:
-                self._fault = fault
+                self._note(fault)
                 continue
             exists = exists or bool(records)
             usable = [r for r in records if r.target and 0 < r.port < 65536]
@@ -174,16 +179,20 @@ class _Search:
         if numeric is not None:
             self._add(transport, numeric, port)
             return
-        if self._lookups >= MAX_ADDRESS_LOOKUPS:
+        if self._lookups >= MAX_ADDRESS_LOOKUPS or self._unanswered >= MAX_UNANSWERED:
             return
         self._lookups += 1
         try:
             found = await self._dns.addresses(target)
         except DnsUnavailable as fault:
-            self._fault = fault
+            self._note(fault)
             return
         for host in found:
             self._add(transport, host, port)
+
+    def _note(self, fault: DnsUnavailable) -> None:
+        self._fault = fault
+        self._unanswered += 1
 
     def result(self) -> tuple[Hop, ...]:
         if self._hops:

@@ -8,7 +8,7 @@ import pytest
 
 from sip.dns import DnsUnavailable, Naptr, Srv
 from sip.flow import Hop, Transport
-from sip.locate import MAX_ADDRESS_LOOKUPS, MAX_HOPS, NotLocated, locate, order_srv
+from sip.locate import MAX_ADDRESS_LOOKUPS, MAX_HOPS, MAX_UNANSWERED, NotLocated, locate, order_srv
 from sip.uri import parse_sip_uri
 
 ALL: frozenset[Transport] = frozenset(("udp", "tcp", "tls"))
@@ -250,3 +250,13 @@ def test_srv_weights_share_the_first_place_in_proportion() -> None:
     assert 0 < seconds["c"] < 200
     assert all(order_srv(records, rand)[0].target == "first" for _ in range(50))
     assert len(order_srv(records, rand)) == 4
+
+
+async def test_a_domain_whose_names_are_never_answered_costs_three_time_outs() -> None:
+    names = [f"gw{number}.slow.example" for number in range(12)]
+    records = [Srv(1, 0, 5061, name) for name in names]
+    dns = FakeDns(srv={"_sips._tcp.slow.example": records}, down=names)
+    with pytest.raises(NotLocated) as caught:
+        await found("sips:slow.example", dns=dns)
+    assert caught.value.cause == "unavailable"
+    assert sum(dns.asked[name] for name in names) == MAX_UNANSWERED
