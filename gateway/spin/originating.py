@@ -135,8 +135,12 @@ class SpinSource:
             return SourceAnswer(Outcome.UNAVAILABLE, refused.detail)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[waiting.invitation_id] = future
+        sending = asyncio.create_task(self._invite(waiting, service), name="spin invite")
         try:
-            await self._invite(waiting, service)
+            # An SMSC may be slower to say that it took the message than the answer is to come.
+            await asyncio.wait((sending, future), return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                await sending
             return self._source_answer(await future)
         except SmsFailed as failed:
             self._pending.abandon(waiting.invitation_id)
@@ -150,6 +154,8 @@ class SpinSource:
             return SourceAnswer(Outcome.UNAVAILABLE, f"{failed.culprit}: {failed.failure}")
         finally:
             del self._waiting[waiting.invitation_id]
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
     async def _invite(self, waiting: Waiting, service: Service) -> None:
         settings = self._settings

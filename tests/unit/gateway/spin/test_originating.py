@@ -71,10 +71,29 @@ class Scene:
         return parse_answer(signed)[1]
 
 
+async def settle() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_answer_is_taken_although_the_smsc_has_not_confirmed_the_message() -> None:
+    class Unconfirmed(FakeSms):
+        async def send(self, message: OutgoingMessage) -> None:
+            await super().send(message)
+            await asyncio.Event().wait()
+
+    scene = Scene(sms=Unconfirmed())
+    finding = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
+    await settle()
+    scene.source.deliver(scene.waiting(), scene.answer())
+    assert (await finding).outcome is Outcome.FOUND
+
+
 async def test_an_invitation_goes_out_in_parts_and_its_answer_wakes_the_caller() -> None:
     scene = Scene()
     finding = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
-    await asyncio.sleep(0)
+    await settle()
     (message,) = scene.sms.sent
     assert (message.source, message.destination) == (ALICE, BOB)
     assert len(message.parts) in (4, 5)
@@ -101,7 +120,7 @@ async def test_an_invitation_goes_out_in_parts_and_its_answer_wakes_the_caller()
 async def test_an_answer_without_uris_ends_the_wait_too(status: str, outcome: Outcome) -> None:
     scene = Scene()
     finding = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
-    await asyncio.sleep(0)
+    await settle()
     scene.source.deliver(scene.waiting(), scene.answer(st=status, uris=[]))
     assert (await finding).outcome is outcome
 
@@ -109,7 +128,7 @@ async def test_an_answer_without_uris_ends_the_wait_too(status: str, outcome: Ou
 async def test_an_answer_that_nobody_waits_for_is_passed_on() -> None:
     scene = Scene()
     finding = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
-    await asyncio.sleep(0)
+    await settle()
     finding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await finding
@@ -134,7 +153,7 @@ async def outcomes(scene: Scene, questions: list[tuple[str, str]]) -> list[str]:
     details = []
     for number, caller in questions:
         finding = asyncio.create_task(scene.source.find(number, Service.VOICE, caller=caller))
-        await asyncio.sleep(0)
+        await settle()
         if finding.done():
             details.append(finding.result().detail)
         else:
