@@ -16,7 +16,7 @@ import structlog
 
 from gateway.calls.media_control import SdpExchange, has_sdp
 from gateway.calls.next_hops import NextHops
-from gateway.refusal import final_response
+from gateway.refusal import final_response, reason_value
 from media.session import MediaRefused
 from sip.endpoint import ClientEvent, ClientTransaction, Endpoint, ResponseEvent, ServerTransaction
 from sip.flow import Hop, Transport
@@ -36,6 +36,17 @@ from sip.timers import Timers
 from sip.uri import SipUri
 
 _LONGEST_LINE: Final = 64
+_OWN_FAILURES: Final = frozenset({408, 500, 503})
+# What callers are told of a next hop that failed: never its name or address, those are in the log.
+_FAULTS: Final[dict[str, str]] = {
+    "absent": "DNS knows no server of the next hop",
+    "unavailable": "DNS did not answer for the next hop",
+    "unsupported": "The next hop speaks no transport that we do",
+    "unresolved": "The next hop was not located",
+    "timeout": "The next hop did not answer",
+    "transport": "The next hop could not be connected to",
+    "tls": "The next hop could not prove its domain over TLS",
+}
 _log = structlog.get_logger("spingate.forwarding")
 
 
@@ -150,6 +161,7 @@ class Forwarding:
         self._context = ResponseContext(transaction.request, forwarder.timers)
         self._clients: dict[str, ClientTransaction] = {}
         self._given_up: set[str] = set()
+        self._fault: str | None = None
         self._line: deque[Response] = deque()
         self._editing = False
         self._completed = False
@@ -228,6 +240,7 @@ class Forwarding:
                 detail=error.detail,
                 call_id=self._transaction.request.call_id,
             )
+            self._fault = _FAULTS[error.cause]
             self._carry_out(self._context.failed(branch, "unresolved", self._loop.time()))
             return
         if branch in self._given_up:
@@ -262,6 +275,7 @@ class Forwarding:
             detail=event.detail,
             call_id=self._transaction.request.call_id,
         )
+        self._fault = _FAULTS[event.cause]
         self._carry_out(self._context.failed(branch, event.cause, now))
 
     def _reply(self, response: Response) -> None:
@@ -302,8 +316,17 @@ class Forwarding:
     def _respond(self, response: Response) -> None:
         if response.status_code >= 300 and self._exchange is not None:
             self._exchange.failed()
+        response = self._explained(response)
         self._transaction.respond(response)
         self._watcher.responded(response)
+
+    def _explained(self, response: Response) -> Response:
+        """Say why, in a response that stands for a next hop which gave none (RFC 3326)."""
+        status = response.status_code
+        if self._fault is None or status not in _OWN_FAILURES or "Reason" in response.headers:
+            return response
+        reason = reason_value(status, self._fault)
+        return response.with_headers(response.headers.append("Reason", reason))
 
     def _finish_if_idle(self) -> None:
         if self._completed and not self._editing and not self._line:
