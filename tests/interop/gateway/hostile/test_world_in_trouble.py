@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ async def known_number(scene: TroubledScene, pbx: Caller) -> str:
 
 
 @asynccontextmanager
-async def dns_in_trouble(scene: TroubledScene, **trouble: float) -> AsyncIterator[None]:
+async def dns_in_trouble(scene: TroubledScene, **trouble: Any) -> AsyncIterator[None]:
     """Let DNS misbehave, once everything cached is over."""
     scene.dns.trouble = Trouble(**trouble)
     await asyncio.sleep(1.1)
@@ -95,7 +96,7 @@ async def test_a_number_is_found_called_and_never_asked_for_again(
     "trouble", [{"drop": 1.0}, {"servfail": 1.0}, {"delay": 10.0}], ids=["silent", "broken", "slow"]
 )
 async def test_without_dns_a_call_fails_in_time_and_dns_is_named(
-    scene: TroubledScene, bob: Handset, trouble: dict[str, float]
+    scene: TroubledScene, bob: Handset, trouble: dict[str, Any]
 ) -> None:
     async with pbx(scene) as trunk, caller(scene) as stranger:
         number = await known_number(scene, trunk)
@@ -201,7 +202,7 @@ async def test_an_smsc_that_hangs_costs_its_own_call_only(
     ids=["reordered", "duplicated", "delayed", "throttled", "all of it"],
 )
 async def test_a_number_is_found_through_a_bad_smsc(
-    scene: TroubledScene, bob: Handset, chaos: dict[str, float]
+    scene: TroubledScene, bob: Handset, chaos: dict[str, Any]
 ) -> None:
     async with pbx(scene) as trunk:
         number = await fresh_number(scene)
