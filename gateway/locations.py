@@ -54,6 +54,7 @@ class Locations:
         """Carry out a REGISTER for a number (RFC 3261 section 10.3), 503 without a database."""
         token = self._transports().flow_token(flow)
         try:
+            await self._make_room(number)
             return await register(
                 request, number, self._store, self._settings, now=now, flow_token=token
             )
@@ -61,6 +62,23 @@ class Locations:
             _log.error("bindings cannot be stored", culprit="database", detail=str(error))
             headers = (("Retry-After", "10"),)
             return response_to(request, 503, to_tag=secrets.token_hex(8), headers=headers)
+
+    async def _make_room(self, number: str) -> None:
+        """Forget contacts whose connection is gone where there are as many as there may be.
+
+        Nobody can call them, and a device that reconnects from another port each time would be
+        locked out by what it left behind (RFC 5626 section 6: a failed flow may be forgotten).
+        """
+        before = await self._store.get(number)
+        if len(before) < self._settings.max_contacts:
+            return
+        reachable = tuple(
+            binding
+            for binding in before
+            if self._transports().flow_of(binding.flow_token) is not None
+        )
+        if reachable != before:
+            await self._store.replace(number, reachable, expected=before)
 
     async def find(self, number: str) -> list[Location]:
         """Return the reachable contacts of a number, the preferred first.
