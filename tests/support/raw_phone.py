@@ -141,16 +141,25 @@ class RawPhone:
         assert challenge.status_code in (401, 407), challenge.status_code
         return await self.ask(self.authorised(request, challenge, algorithm=algorithm))
 
+    async def ask_as_user_wrongly(self) -> tuple[int, str, tuple[str, ...]]:
+        """Register with a wrong password; returns all that the answer gives away."""
+        self.password = secrets.token_hex(8)
+        answer = await self.ask_as_user(self.registration())
+        names = tuple(name for name, _ in answer.headers)
+        return answer.status_code, answer.reason_phrase, names
+
     # --- registering -------------------------------------------------------------------------
 
-    def registration(self, *extra: tuple[str, str], contact: str | None = None) -> Request:
-        """A REGISTER for the own number."""
+    def registration(
+        self, *extra: tuple[str, str], contact: str | None = None, number: str = ""
+    ) -> Request:
+        """A REGISTER for the own number; an empty contact only asks what is registered."""
         return self.request(
             "REGISTER",
             f"sip:{self.domain}",
             *extra,
-            to=f"<{self.address_of_record}>",
-            change={"Contact": contact or self.contact},
+            to=f"<sip:{number or self.number}@{self.domain}>",
+            change={"Contact": self.contact if contact is None else contact or None},
         )
 
     async def register(self, *extra: tuple[str, str], contact: str | None = None) -> Response:
@@ -187,7 +196,8 @@ class RawPhone:
         return IncomingCall(self, arrival)
 
     async def close(self) -> None:
-        """Leave."""
+        """Leave without a word."""
+        self.registered = False
         await self.wire.close()
 
 

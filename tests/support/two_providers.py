@@ -33,6 +33,9 @@ SHIPPED: Final = "127.61.0"  # the scene puts its own prefix in the place of thi
 PHONE_HOST: Final = 150
 
 _LISTENERS: Final = """
+[registrar]
+min_expires_seconds = 2
+
 [[listen]]
 name = "access-tcp"
 role = "access"
@@ -117,18 +120,20 @@ uri = "sip:{{number}}@{SHIPPED}.80:5060;transport=udp"
 """
 )
 
+QUICK: Final = {"sip": "invite_timeout_seconds = 4.0", "spin": "answer_timeout_seconds = 3.0"}
 ADDITIONS: Final = {"alpha": _ALPHA, "beta": _BETA}
 PASSWORDS: Final = {"carol": "carol's secret", "dave": "dave's secret"}
 
 
 class QuickScene(Scene):
-    """The scene with its `[sip]` times shortened, so that time-outs can be waited for."""
-
-    TIMES = "invite_timeout_seconds = 4.0\n"
+    """The scene with its times shortened, so that time-outs can be waited for."""
 
     def _configure(self, name: str) -> Path:
         path = super()._configure(name)
-        text = path.read_text(encoding="utf-8").replace("[sip]\n", f"[sip]\n{self.TIMES}", 1)
+        text = path.read_text(encoding="utf-8")
+        for table, keys in QUICK.items():
+            assert f"\n[{table}]\n" in text
+            text = text.replace(f"\n[{table}]\n", f"\n[{table}]\n{keys}\n", 1)
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -180,12 +185,12 @@ class TwoProviders:
         return self.keep(RawPhone(wire, number, provider.domain, username, password))
 
     async def trunk(
-        self, host: int = 60, number: str = "+14155550110", *, provider: Provider | None = None
+        self, host: int = 60, number: str = "+14155550110", transport: Transport = "udp"
     ) -> RawPhone:
-        """A UDP trunk at one of the trunk's addresses: no digest."""
-        at = provider or self.alpha
-        wire = await DatagramWire.open(self.address(host, 0), self._udp_of(at))
-        return self.keep(RawPhone(wire, number, at.domain))
+        """A phone at the address of one of alpha's trunks: no digest."""
+        to = self.address(11, 5061 if transport == "tls" else 5060)
+        wire = await self.wire(to, transport, f"{self.scene.prefix}.{host}")
+        return self.keep(RawPhone(wire, number, self.alpha.domain))
 
     async def agent(self, host: int) -> RawPhone:
         """The user agent that routes lead to: .70 at alpha, .80 at beta."""
@@ -198,9 +203,9 @@ class TwoProviders:
         wire = await self.wire(self.address(10 if provider is self.alpha else 20, 5061), "tls")
         return self.keep(RawPhone(wire, "+13035550155", "stranger.example"))
 
-    async def wire(self, to: Address, transport: Transport) -> Wire:
-        """A socket of an address that nobody else of this scene has."""
-        host = f"{self.scene.prefix}.{next(self._hosts)}"
+    async def wire(self, to: Address, transport: Transport, host: str = "") -> Wire:
+        """A socket of an address of ours; of one that nobody else has where none is given."""
+        host = host or f"{self.scene.prefix}.{next(self._hosts)}"
         if transport == "udp":
             return await DatagramWire.open(Address(host, 0), to)
         if transport == "tcp":
