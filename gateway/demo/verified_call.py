@@ -14,7 +14,8 @@ from gateway.softphone.phone import PhoneCall, SoftphoneError
 from gateway.softphone.tone import RecordingError, measure_file
 
 PARTIES: Final = ("alice's phone", "alpha.example", "beta.example", "bob's phone")
-_TALK_SECONDS: Final = 4.0
+# Four seconds of G.711 with 20 ms a packet.
+_TALK_PACKETS: Final = 200
 _RECORD_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 _INVITATION_MARK: Final = " spin:1:"
@@ -30,10 +31,14 @@ async def verified_call(scene: Scene) -> CallReport:
         await call.media()
     except SoftphoneError:
         return await _report(scene, call, None, messages_before)
-    await asyncio.sleep(_TALK_SECONDS)
-    await call.hang_up()
-    await call.over()
-    await answered.over()
+    try:
+        await call.received(_TALK_PACKETS)
+        await answered.received(_TALK_PACKETS)
+        await call.hang_up()
+        await call.over()
+        await answered.over()
+    except SoftphoneError:
+        return await _report(scene, call, None, messages_before)
     return await _report(scene, call, answered, messages_before)
 
 

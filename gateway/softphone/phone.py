@@ -14,7 +14,8 @@ from typing import Any, Self
 from gateway.softphone.protocol import LONGEST_LINE, SoftphoneSettings, StreamStatistics
 
 COMMAND_TIMEOUT = 10.0
-CLOSE_TIMEOUT = 6.0
+CLOSE_TIMEOUT = 15.0
+STATISTICS_PAUSE = 0.2
 CALLS_KEPT = 1000
 STATES_KEPT = 64
 OVER = "disconnected"
@@ -128,6 +129,20 @@ class PhoneCall:
         """The audio streams' counters now; `streams` keeps the last ones of an ended call."""
         reply = await self._phone.command("statistics", call=self.number)
         return _streams(reply)
+
+    async def received(self, packets: int, timeout: float = 30.0) -> None:
+        """Wait until so many RTP packets came in, however slow the machine is.
+
+        Raises SoftphoneError when they do not come in `timeout` seconds or the call is over.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not any(s.packets_received >= packets for s in await self.statistics()):  # noqa: ASYNC110
+                    await asyncio.sleep(STATISTICS_PAUSE)
+        except TimeoutError:
+            raise SoftphoneError(
+                f"call {self.number}: fewer than {packets} packets in {timeout:g} s"
+            ) from None
 
     def _event(self, state: str) -> CallEvent | None:
         return next((event for event in self.events if event.state == state), None)

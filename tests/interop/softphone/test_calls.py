@@ -78,7 +78,8 @@ async def test_both_ends_hear_the_others_tone(
         (stream,) = await outgoing.media(10)
         assert stream.srtp is encrypted
         assert stream.codec == "PCMU/8000"
-        await asyncio.sleep(2)
+        await outgoing.received(100)
+        await incoming.received(100)
         await outgoing.hang_up()
         assert (await outgoing.over(10)).status == 200
         await incoming.over(10)

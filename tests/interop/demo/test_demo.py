@@ -1,0 +1,63 @@
+"""The demo as a newcomer runs it: every part true, one object for a script, nothing left over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.real
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "demo", "--once", "--folder", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_every_part_of_the_demo_works_and_json_is_one_object(tmp_path: Path) -> None:
+    done = run(tmp_path / "demo", "--json")
+    (line,) = done.stdout.splitlines()
+    report = json.loads(line)
+    assert all(report["parts"].values()), report["parts"]
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert report["discovery"]["uris"][0]["uri"] == "sip:+12125550123@beta.example;user=phone"
+    assert [source["source"] for source in report["discovery"]["asked"]] == ["cache", "spin"]
+    assert report["discovery_again"]["asked"][0]["outcome"] == "found"
+    assert report["passport"]["payload"]["orig"] == {"tn": "14155550100"}
+    assert report["verdict"]["outcome"] == "valid"
+    outcomes = {check["step"]: check["outcome"] for check in report["verdict"]["checks"]}
+    assert set(outcomes.values()) == {"passed"}
+    assert {"authority", "media_keys", "replay"} <= set(outcomes)
+    assert [result["protection"] for result in report["media"]] == ["SDES-SRTP", "RTP"]
+
+
+def test_the_demo_tells_a_person_the_way_the_ladder_the_checks_and_the_media(
+    tmp_path: Path,
+) -> None:
+    done = run(tmp_path / "demo")
+    assert done.returncode == 0, done.stdout
+    for part in (
+        "How the number was found",
+        "wants to voice-call you over the Internet",
+        "sip:+12125550123@beta.example;user=phone",
+        "180 Ringing",
+        '"ppt": "shaken"',
+        "media_keys",
+        "620 Hz of 620 Hz",
+        "every port free again",
+    ):
+        assert part in done.stdout, part
+    assert "Traceback" not in done.stdout + done.stderr
+    for name in ("alpha", "beta"):
+        log = (tmp_path / "demo" / name / "gateway.log").read_text()
+        assert "Traceback" not in log
+        assert (tmp_path / "demo" / name / "state" / "secret").stat().st_mode & 0o077 == 0
