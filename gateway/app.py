@@ -32,7 +32,6 @@ from gateway.http.admin import StateReader, admin_application
 from gateway.http.credentials import CertificateSource
 from gateway.http.listener import HttpListener
 from gateway.http.repository import CertificateRepository
-from gateway.identity import IdentityServices
 from gateway.keys import Keys, derived_key
 from gateway.listeners import Listeners
 from gateway.locations import Locations
@@ -45,12 +44,12 @@ from gateway.services import (
     endpoint_settings,
     listener_settings,
     make_fetch_client,
+    make_identity,
     make_media_engine,
     make_next_hops,
     make_peer_policy,
     make_resolver,
     make_timers,
-    make_verification,
     server_context,
 )
 from gateway.spin_service import SpinService
@@ -92,7 +91,6 @@ class Gateway:
         self._certificates = CertificateSource(
             self._fetch, CredentialCache(config.fetch.cache_entries), time.time
         )
-        verification = make_verification(config, keys)
         self._spin = self._make_spin(keys)
         self.resolver = self._make_number_resolver()
         callers = CallerPolicy(config.user, config.trunk)
@@ -118,9 +116,7 @@ class Gateway:
             locations=locations,
             delivery=Delivery(locations, callers, listeners, config.route),
             resolver=self.resolver,
-            identity=IdentityServices(
-                keys.authentication, verification, self._certificates, time.time
-            ),
+            identity=make_identity(config, keys, self._certificates, time.time),
             media=self._media,
             seal=RouteSeal(derived_key(state, "route tokens", 16)),
             metrics=self.metrics,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
 from media.sdp import fingerprints, parse_sdp
 from media.sdp_lines import MalformedSdp
@@ -10,24 +12,53 @@ from sip.fields import NameAddr, parse_date, parse_name_addrs
 from sip.headers import MalformedHeader
 from sip.message import Request
 from stir.media_keys import Fingerprint
+from stir.telephone_number import number_of
 from stir.verification import CallFacts
 
+_SHORTEST_NATIONAL: Final = 7
 
-def call_facts(request: Request, *, trust_asserted: bool = True) -> CallFacts:
+
+def call_facts(request: Request) -> CallFacts:
     """Gather the facts a verification service compares with (RFC 8224 section 6.2).
 
-    Originators: every P-Asserted-Identity (unless the peer's may not be trusted), then From.
-    Destinations: To, then the Request-URI. A header that cannot be read contributes nothing, so
-    that what was signed cannot match it.
+    Originators: every P-Asserted-Identity, then From. Destinations: To, then the Request-URI. A
+    header that cannot be read contributes nothing, so that what was signed cannot match it.
     """
-    asserted = _uris(request, "P-Asserted-Identity") if trust_asserted else ()
     return CallFacts(
-        orig_candidates=(*asserted, *_uris(request, "From")),
+        orig_candidates=(*_uris(request, "P-Asserted-Identity"), *_uris(request, "From")),
         dest_candidates=(*_uris(request, "To"), request.request_uri),
         date=_date(request),
         fingerprints=_fingerprints(request),
         method=request.method,
         call_id=request.headers.get("Call-ID"),
+    )
+
+
+def live_facts(request: Request, *, accept_asserted: bool) -> CallFacts:
+    """Gather the facts of a call that is to be delivered; stricter than what the RFC lets pass.
+
+    What is proven has to be what people see and what is done. The number in From is displayed:
+    P-Asserted-Identity counts where From shows none, or the same one as dialled at home, or where
+    it is accepted anyway. The number in the Request-URI is called: a token for somebody else's To
+    would otherwise be good for calls to everybody (RFC 8946 section 1).
+    """
+    facts = call_facts(request)
+    shown = _uris(request, "From")
+    if not accept_asserted:
+        asserted = (each for each in _uris(request, "P-Asserted-Identity") if _agree(each, shown))
+        facts = replace(facts, orig_candidates=(*asserted, *shown))
+    if number_of(request.request_uri) is not None:
+        facts = replace(facts, dest_candidates=(request.request_uri,))
+    return facts
+
+
+def _agree(asserted: str, shown: tuple[str, ...]) -> bool:
+    """Whether no number is shown that is not, at least, the tail of the asserted one."""
+    number = number_of(asserted) or ""
+    displayed = [digits for uri in shown if (digits := number_of(uri)) is not None]
+    return all(
+        digits == number or (len(digits) >= _SHORTEST_NATIONAL and number.endswith(digits))
+        for digits in (each.lstrip("0") for each in displayed)
     )
 
 

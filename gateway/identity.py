@@ -8,7 +8,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, Final
 
-from gateway.call_facts import call_facts, identity_values
+from gateway.call_facts import call_facts, identity_values, live_facts
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
 from sip.headers import Headers
@@ -20,7 +20,8 @@ from stir.telephone_number import canonicalise
 from stir.verdict import CallVerdict
 from stir.verification import VerificationService
 
-_ASSERTED: Final = ("P-Asserted-Identity", "P-Preferred-Identity")
+# The last one was never standardised, but PBXs believe it.
+_ASSERTED: Final = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 _CREDENTIALS: Final = ("Proxy-Authorization", "Authorization")
 _MAX_DATE_SKEW: Final = 60
 
@@ -34,7 +35,10 @@ class IdentityServices:
         verification: VerificationService | None,
         certificates: CertificateSource,
         clock: Callable[[], float],
+        *,
+        accept_asserted: bool = False,
     ) -> None:
+        self._accept_asserted = accept_asserted
         self._authentication = authentication
         self._verification = verification
         self._certificates = certificates
@@ -71,7 +75,8 @@ class IdentityServices:
         if self._verification is None:
             raise CallRefused(501, "No verification service is configured")
         identities = identity_values(request)
-        begun = self._verification.begin(identities, call_facts(request), self._clock())
+        facts = live_facts(request, accept_asserted=self._accept_asserted)
+        begun = self._verification.begin(identities, facts, self._clock())
         credentials = await self._certificates.get_all(begun.needed)
         return self._verification.conclude(begun, credentials, self._clock())
 
@@ -90,6 +95,7 @@ def own_headers(headers: Headers, number: str, domain: str) -> Headers:
     """Return the header fields of an own user's request as they leave: who calls is asserted by
     us (RFC 3325 section 5), credentials and what else only we may say is taken out."""
     kept = headers.without(*_ASSERTED, *_CREDENTIALS, "Identity")
+    kept = kept.replace("From", _without_verstat(kept.get("From") or ""))
     return kept.append("P-Asserted-Identity", f"<sip:{number}@{domain};user=phone>")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from gateway.calls.next_hops import NextHops
 from gateway.config.base import split_endpoint
 from gateway.config.root import Config
 from gateway.dns import DnsResolver, DnsSettings, system_nameservers
+from gateway.http.credentials import CertificateSource
 from gateway.http.fetch import FetchLimits, GuardedClient
 from gateway.http.guard import GuardPolicy
+from gateway.identity import IdentityServices
 from gateway.keys import Keys
 from gateway.listeners import Listeners
 from gateway.policy.peers import PeerPolicy
@@ -61,6 +64,20 @@ def make_next_hops(config: Config, resolver: DnsResolver, listeners: Listeners) 
     """Return what locates next hops; strangers choose those of peers listeners."""
     allowed = tuple(ip_network(network) for network in config.sip.allow_networks)
     return NextHops(resolver, listeners, GuardPolicy(allow_networks=allowed))
+
+
+def make_identity(
+    config: Config, keys: Keys, certificates: CertificateSource, clock: Callable[[], float]
+) -> IdentityServices:
+    """Return the authentication and verification services of calls."""
+    settings = config.stir.verification
+    return IdentityServices(
+        keys.authentication,
+        make_verification(config, keys),
+        certificates,
+        clock,
+        accept_asserted=settings is not None and settings.accept_asserted_identity,
+    )
 
 
 def make_verification(config: Config, keys: Keys) -> VerificationService | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from urllib.parse import unquote
 
 import structlog
 
@@ -19,9 +19,9 @@ from gateway.policy.callers import Caller
 from gateway.refusal import CallRefused, reason_value
 from sip.fields import parse_name_addrs
 from sip.tel_uri import TelUri
-from sip.uri import SipUri, parse_uri
+from sip.uri import SipUri, Uri, parse_uri
+from stir.telephone_number import number_of
 
-_ANONYMOUS: Final = frozenset({"anonymous", "unavailable", "restricted"})
 _log = structlog.get_logger("spingate.calls")
 
 
@@ -71,32 +71,42 @@ class OutboundSetup(CallSetup):
 
     async def _caller(self) -> Caller:
         trunk = self.wiring.callers.trunk(self.flow.remote.host)
-        claimed = self._claimed()
-        if trunk is not None:
-            caller = self.wiring.callers.caller_from_trunk(trunk, claimed)
-        else:
-            caller = self.wiring.callers.caller_from_user(await self._authenticate(), claimed)
-        if caller is None:
+        shown = self._shown()
+        username = "" if trunk is not None else await self._authenticate()
+        callers = [
+            self.wiring.callers.caller_from_trunk(trunk, number)
+            if trunk is not None
+            else self.wiring.callers.caller_from_user(username, number)
+            for number in shown or (None,)
+        ]
+        # All of them: devices display From, whatever P-Preferred-Identity says.
+        found = [caller for caller in callers if caller is not None]
+        if len(found) < len(callers):
             raise CallRefused(403, "The From number is not one of the caller's own numbers")
-        return caller
+        return found[0]
 
     async def _authenticate(self) -> str:
         source, now = self.flow.remote.host, self.wiring.clock()
         return await self.wiring.logins.username(self.received, source, now, proxy=True)
 
-    def _claimed(self) -> str | None:
-        """The number the caller shows: P-Preferred-Identity, else From; None if it shows none."""
+    def _shown(self) -> tuple[str, ...]:
+        """The numbers the caller shows, in E.164: P-Preferred-Identity, then From.
+
+        What looks like a number but cannot be read as one is given as it is: it is nobody's.
+        """
         preferred = self.received.headers.all("P-Preferred-Identity")
-        shown = parse_name_addrs("P-Preferred-Identity", preferred) or (self.received.from_,)
-        uri = shown[0].uri
-        user = uri.user if isinstance(uri, SipUri) else None
-        if isinstance(uri, TelUri):
-            user = uri.digits
-        if user is None or user.lower() in _ANONYMOUS:
-            return None
-        if not user.lstrip("+").isascii() or not user.lstrip("+").isdecimal():
-            return None
-        return dialled_number(user, self.wiring.config.provider.region)
+        shown = (*parse_name_addrs("P-Preferred-Identity", preferred)[:1], self.received.from_)
+        numbers = []
+        for address in shown:
+            text = str(address.uri)
+            written = number_of(text)
+            if written is not None:
+                dialled = f"+{written}" if _is_global(address.uri) else written
+                region = self.wiring.config.provider.region
+                numbers.append(dialled_number(dialled, region) or written)
+            elif _looks_like_number(address.uri):
+                numbers.append(text)
+        return tuple(numbers)
 
     # --- whom --------------------------------------------------------------------------------
 
@@ -135,3 +145,16 @@ class OutboundSetup(CallSetup):
         if not routes:
             raise CallRefused(404, "The number was found, but at no SIP URI")
         return routes
+
+
+def _is_global(uri: Uri) -> bool:
+    """Whether a number is written with its country code."""
+    if isinstance(uri, TelUri):
+        return uri.is_global
+    return isinstance(uri, SipUri) and unquote(uri.user or "").lstrip().startswith("+")
+
+
+def _looks_like_number(uri: Uri) -> bool:
+    """Whether people would take a user part for a number: it has digits, and no letters."""
+    user = unquote(uri.user or "") if isinstance(uri, SipUri) else ""
+    return any(map(str.isdecimal, user)) and not any(map(str.isalpha, user))

@@ -49,6 +49,11 @@ class Verification(Section):
         description="Service provider codes whose certificates may sign any number; '*' for "
         "all. Certificates with numbers or ranges need no entry.",
     )
+    accept_asserted_identity: Flag = Field(
+        default=False,
+        description="Let P-Asserted-Identity stand for a From that shows another number. Else it "
+        "counts only where From shows no number: what devices display is what is proven.",
+    )
     require_media_keys: Flag = Field(
         default=False,
         description="Refuse a call whose SDP has fingerprints that no mky claim holds.",
