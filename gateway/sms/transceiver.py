@@ -194,7 +194,13 @@ class SmsTransceiver:
         try:
             async with asyncio.timeout(self._settings.submit_timeout), self._window:
                 await self._bound.wait()
-                status = await self._resubmit(sms)
+                status = await self._submit(
+                    sms.source,
+                    sms.destination,
+                    sms.octets,
+                    esm_class=sms.esm_class,
+                    data_coding=sms.data_coding,
+                )
         except TimeoutError:
             self._not_passed_on(sms, "the SMSC did not take it in time")
         except SmsFailed as failed:
@@ -202,28 +208,6 @@ class SmsTransceiver:
         else:
             if status:
                 self._not_passed_on(sms, f"the SMSC refused it: command_status 0x{status:08x}")
-
-    async def _resubmit(self, sms: IncomingSms) -> int:
-        smsc = self._smsc
-        if smsc is None:
-            raise self._failed(SmsFailure.LINK_LOST, self._last_fault)
-        source_ton, source_npi = address_type(sms.source)
-        dest_ton, dest_npi = address_type(sms.destination)
-        try:
-            answer = await smsc.submit_sm(
-                sms.destination,
-                sms.octets,
-                source_addr=sms.source,
-                source_addr_ton=source_ton,
-                source_addr_npi=source_npi,
-                dest_addr_ton=dest_ton,
-                dest_addr_npi=dest_npi,
-                esm_class=sms.esm_class,
-                data_coding=sms.data_coding,
-            )
-        except smpp34.SmppError as error:
-            raise self._failed(SmsFailure.LINK_LOST, str(error)) from None
-        return answer.command_status
 
     def _not_passed_on(self, sms: IncomingSms, detail: str) -> None:
         self.counters.failed += 1
@@ -234,7 +218,14 @@ class SmsTransceiver:
     ) -> None:
         pause = self._settings.throttle_pause
         while True:
-            status = await self._submit(message, part)
+            status = await self._submit(
+                message.source,
+                message.destination,
+                part.octets,
+                esm_class=esm_class(part),
+                data_coding=DATA_CODING_DEFAULT,
+                registered_delivery=1 if self._settings.request_receipts else 0,
+            )
             if status == 0:
                 self.counters.sent += 1
                 return
@@ -245,24 +236,34 @@ class SmsTransceiver:
             await asyncio.sleep(pause)
             pause *= 2
 
-    async def _submit(self, message: OutgoingMessage, part: TextPart) -> int:
+    async def _submit(
+        self,
+        source: str,
+        destination: str,
+        octets: bytes,
+        *,
+        esm_class: int,
+        data_coding: int,
+        registered_delivery: int = 0,
+    ) -> int:
+        """Submit one message and return the SMSC's command_status; raises SmsFailed."""
         smsc = self._smsc
         if smsc is None:
             raise self._failed(SmsFailure.LINK_LOST, self._last_fault)
-        source_ton, source_npi = address_type(message.source)
-        dest_ton, dest_npi = address_type(message.destination)
+        source_ton, source_npi = address_type(source)
+        dest_ton, dest_npi = address_type(destination)
         try:
             answer = await smsc.submit_sm(
-                message.destination,
-                part.octets,
-                source_addr=message.source,
+                destination,
+                octets,
+                source_addr=source,
                 source_addr_ton=source_ton,
                 source_addr_npi=source_npi,
                 dest_addr_ton=dest_ton,
                 dest_addr_npi=dest_npi,
-                esm_class=esm_class(part),
-                data_coding=DATA_CODING_DEFAULT,
-                registered_delivery=1 if self._settings.request_receipts else 0,
+                esm_class=esm_class,
+                data_coding=data_coding,
+                registered_delivery=registered_delivery,
             )
         except smpp34.SmppError as error:
             raise self._failed(SmsFailure.LINK_LOST, str(error)) from None
