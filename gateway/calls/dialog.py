@@ -97,7 +97,7 @@ class DialogRequest:
 
     # --- what the forwarding tells -----------------------------------------------------------
 
-    def sent_to(self, destination: Destination, hop: Hop) -> None:
+    def sent_to(self, hop: Hop, status: int) -> None:
         """Nothing to note: the dialog's route is fixed."""
 
     def responded(self, response: Response) -> None:

@@ -76,8 +76,8 @@ class Destination:
 class ForwardingWatcher(Protocol):
     """What call control hears of a forwarded request."""
 
-    def sent_to(self, destination: Destination, hop: Hop) -> None:
-        """A response came from this hop: it is the one that took the request."""
+    def sent_to(self, hop: Hop, status: int) -> None:
+        """A response of this status came from this hop."""
 
     def responded(self, response: Response) -> None:
         """A response, other than 100, went back."""
@@ -265,7 +265,7 @@ class Forwarding:
     def _on_event(self, branch: str, destination: Destination, event: ClientEvent) -> None:
         now = self._loop.time()
         if isinstance(event, ResponseEvent):
-            self._watcher.sent_to(destination, event.hop)
+            self._watcher.sent_to(event.hop, event.response.status_code)
             self._carry_out(self._context.response(branch, event.response, now))
             return
         _log.warning(
@@ -310,7 +310,7 @@ class Forwarding:
             self._respond(response.with_body(b"", None))
             return
         self._watcher.media_refused(response, error.reason)
-        reason = ("Reason", f'SIP;cause={error.status};text="{error.reason}"')
+        reason = ("Reason", reason_value(error.status, error.reason))
         self._respond(final_response(self._transaction.request, error.status, headers=(reason,)))
 
     def _respond(self, response: Response) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.calls.route_token import Side
-from media.session import MediaSession
+from media.session import MediaExhausted, MediaRefused, MediaSession
 from sip.message import Request, Response
 
 SDP: Final = "application/sdp"
@@ -44,13 +44,14 @@ class SdpExchange:
     offered_back: bool = False
     answered_by: str | None = None
     first_answer: bytes = b""
+    late_offer: bytes = b""
 
     async def request(self, request: Request) -> Request:
         """Return the request with its offer replaced; raises media.session.MediaRefused."""
         if not has_sdp(request):
             return request
         self.offered = True
-        return request.with_body(await self.session.offer(request.body, self.side), SDP)
+        return request.with_body(await self._offer(request.body, self.side), SDP)
 
     async def response(self, response: Response) -> Response:
         """Return the response with its answer, or late offer, replaced.
@@ -64,15 +65,23 @@ class SdpExchange:
             return response.with_body(self.first_answer, SDP)
         if not self.offered and response.status_code < 200:
             return response.with_body(b"", None)
+        if self.late_offer == response.body:  # the 2xx again: not another offer
+            return response.with_body(self.first_answer, SDP)
         back = other(self.side)
         if self.offered:
             body = await self.session.answer(response.body, back)
         else:
-            self.offered_back = True
-            body = await self.session.offer(response.body, back)
+            body = await self._offer(response.body, back)
+            self.offered_back, self.late_offer = True, response.body
         if response.status_code >= 200:
             self.answered_by, self.first_answer = tag, body
         return response.with_body(body, SDP)
+
+    async def _offer(self, sdp: bytes, side: Side) -> bytes:
+        try:
+            return await self.session.offer(sdp, side)
+        except MediaExhausted:
+            raise MediaRefused(503, "No media port is free") from None
 
     async def ack(self, request: Request) -> Request:
         """Return the ACK with the answer to a late offer replaced."""

@@ -15,7 +15,7 @@ from gateway.calls.hangup import dialog_facts
 from gateway.calls.media_control import SdpExchange, has_sdp
 from gateway.calls.record import CallRecord
 from gateway.calls.route_token import RouteToken, Side, dialog_mark
-from gateway.calls.state import Call, Direction, TooManyCalls
+from gateway.calls.state import MAX_FORKS, Call, Direction, TooManyCalls
 from gateway.calls.targets import MediaTerms, Route
 from gateway.calls.wiring import Wiring
 from gateway.refusal import CallRefused
@@ -52,7 +52,9 @@ class CallSetup(ABC):
         self.call: Call | None = None
         self._forwarding: Forwarding | None = None
         self._task: asyncio.Task[None] | None = None
+        self._taken = False
         self._answered = False
+        self._hung_up: set[str] = set()
         now = wiring.clock()
         self.record = CallRecord(
             gateway=wiring.config.provider.domain,
@@ -198,8 +200,11 @@ class CallSetup(ABC):
 
     # --- what the forwarding tells -----------------------------------------------------------
 
-    def sent_to(self, destination: Destination, hop: Hop) -> None:
-        """Note the hop that took the request."""
+    def sent_to(self, hop: Hop, status: int) -> None:
+        """Note the hop that answered, or until one has, that took the request."""
+        if self._taken:
+            return
+        self._taken = 200 <= status < 300
         if self.call is not None:
             self.call.callee_hop = hop
         self.record.next_hop = f"{hop.transport}:{hop.address}"
@@ -225,12 +230,17 @@ class CallSetup(ABC):
         self._answered = True
         if self.record.answered is None:
             self.record.answered = now
-        call.callee_tags.add(response.to.tag or "")
+        if len(call.callee_tags) < MAX_FORKS:
+            call.callee_tags.add(response.to.tag or "")
         if call.dialog is None:
             call.dialog = dialog_facts(self.received, response, self.wiring.listeners.is_ours)
 
     def media_refused(self, response: Response, reason: str) -> None:
         """End the callee's half of a call whose answer cannot be used."""
+        tag = response.to.tag or ""
+        if tag in self._hung_up or len(self._hung_up) >= MAX_FORKS:
+            return
+        self._hung_up.add(tag)
         if self.call is not None:
             self.call.dialog = dialog_facts(self.received, response, self.wiring.listeners.is_ours)
             self.ending.hang_up(self.call, f"media: {reason}", sides=("callee",))

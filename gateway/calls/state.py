@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.calls.hangup import DialogFacts
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import CallRecord
 from media.session import MediaSession
 from sip.flow import Flow, Hop
+
+MAX_FORKS: Final = 32
+"""How many answers of different devices to one INVITE are kept apart."""
 
 Direction = Literal["outbound", "inbound", "local"]
 
@@ -30,7 +33,8 @@ class Call:
     """One call from its authorised INVITE to its end.
 
     `account` names the user, trunk or peer whose limit the call counts against. `callee_tags`
-    are the To tags of the 2xx responses; `exchange` is the SDP exchange an ACK may complete.
+    are the To tags of the 2xx responses, at most MAX_FORKS; `exchange` is the SDP exchange that
+    an ACK may complete.
     """
 
     key: str

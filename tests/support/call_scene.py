@@ -6,10 +6,12 @@ configured route; beta.example is the peer.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from ipaddress import ip_network
 from typing import Any, cast
 
 from discovery.model import (
@@ -25,6 +27,7 @@ from gateway.calls.control import CallControl
 from gateway.calls.delivery import Delivery
 from gateway.calls.ending import Ending
 from gateway.calls.forwarding import Forwarder
+from gateway.calls.next_hops import NextHops
 from gateway.calls.record import CallRecord, CallRecordFile
 from gateway.calls.registration import Registration
 from gateway.calls.route_token import RouteSeal, Side
@@ -33,6 +36,7 @@ from gateway.calls.wiring import Wiring
 from gateway.config.base import NumberSet
 from gateway.config.root import Config
 from gateway.http.credentials import CertificateSource
+from gateway.http.guard import GuardPolicy
 from gateway.identity import IdentityServices
 from gateway.listeners import Listeners
 from gateway.locations import Locations
@@ -72,6 +76,8 @@ FROM_BETA = Flow(
     "tls", PEERS, Address("203.0.113.5", 40_001), "peers", flow_id=5, peer_names=("beta.example",)
 )
 BETA_SERVER = Address("203.0.113.5", 5061)
+# The documentation's networks stand for public ones.
+_PUBLIC = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 CALLER_CONTACT = "sip:caller@198.51.100.7:5060"
 
 _BASE: Mapping[str, Any] = {
@@ -122,9 +128,10 @@ def stir_world() -> StirWorld:
 
 
 class FakeDns:
-    """Names and addresses of beta.example; `gate` is waited for, `broken` makes names unknown."""
+    """Names and addresses of beta.example; `gate` is waited for."""
 
     def __init__(self) -> None:
+        self.gate: asyncio.Event | None = None
         self.known = {"beta.example": (BETA_SERVER.host,), "gw2.beta.example": ("203.0.113.6",)}
 
     async def naptr(self, name: str) -> tuple[Naptr, ...]:
@@ -134,18 +141,23 @@ class FakeDns:
         return ()
 
     async def addresses(self, name: str) -> tuple[str, ...]:
+        if self.gate is not None:
+            await self.gate.wait()
         return self.known.get(name, ())
 
 
 class FakeResolver:
-    """Finds the URIs it was given for a number."""
+    """Finds the URIs it was given for a number; `gate` is waited for."""
 
     def __init__(self) -> None:
+        self.gate: asyncio.Event | None = None
         self.found: dict[str, tuple[str, ...]] = {BOB: (f"sip:{BOB}@beta.example;user=phone",)}
         self.asked: list[tuple[str, str]] = []
 
     async def resolve(self, number: str, service: Service, *, caller: str) -> Resolution:
         self.asked.append((number, caller))
+        if self.gate is not None:
+            await self.gate.wait()
         uris = self.found.get(number, ())
         outcome = Outcome.FOUND if uris else Outcome.NO_ANSWER
         return Resolution(
@@ -276,7 +288,9 @@ class CallScene:
 
     def _control(self, signs: bool, verifies: bool) -> CallControl:
         config, loop_key = self.config, bytes(16)
-        forwarder = Forwarder(self.dns, make_timers(config), loop_key)
+        public = GuardPolicy(allow_networks=tuple(map(ip_network, _PUBLIC)))
+        next_hops = NextHops(self.dns, self.listeners, public)
+        forwarder = Forwarder(next_hops, make_timers(config), loop_key)
         forwarder.attach(cast(Endpoint, self.endpoint))
         records = cast(CallRecordFile, self.records)
         callers = CallerPolicy(config.user, config.trunk)
@@ -314,7 +328,7 @@ class CallScene:
             clock=self.now,
         )
         self.ending = Ending(
-            self.calls, self.listeners, forwarder, self.dns, self.metrics, records, self.now
+            self.calls, self.listeners, forwarder, next_hops, self.metrics, records, self.now
         )
         registration = Registration(logins, callers, self.listeners, locations)
         return CallControl(wiring, self.ending, registration)
@@ -340,15 +354,23 @@ class CallScene:
 
     # --- what comes in -----------------------------------------------------------------------
 
-    def receive(self, request: Request, flow: Flow, *, settle: bool = True) -> Incoming:
-        """Let a request arrive; its top Via gets a branch of its own."""
+    def receive(
+        self, request: Request, flow: Flow, *, settle: bool = True, cancelled: bool = False
+    ) -> Incoming:
+        """Let a request arrive, at once `cancelled` perhaps; its top Via gets its own branch."""
         via = (
             f"SIP/2.0/{flow.transport.upper()} {flow.remote};branch=z9hG4bKin{next(self._branches)}"
         )
         request = request.with_headers(request.headers.prepend("Via", via))
         key = server_key(request, flow)
         transaction = ServerTransaction(self.endpoint, key, request, flow)
-        self.loop.do(lambda: self.control.on_request(transaction, request, flow), settle=settle)
+
+        def arrive() -> None:
+            self.control.on_request(transaction, request, flow)
+            if cancelled:
+                self.control.on_cancel(transaction, request)
+
+        self.loop.do(arrive, settle=settle)
         return Incoming(self, transaction)
 
     def acknowledge(self, request: Request, flow: Flow) -> None:
@@ -463,7 +485,8 @@ def within(
     caller, callee = incoming.request.headers.get("From") or "", final.headers.get("To") or ""
     if by == "caller":
         sender, receiver, target = caller, callee, str(final.contacts[0].uri)
-        routes.reverse()
+        # The proxies before us have taken their own values off already.
+        routes = routes[: len(routes) - len(incoming.request.record_routes)][::-1]
     else:
         sender, receiver, target = callee, caller, CALLER_CONTACT
     fields = [("Route", route) for route in routes]
