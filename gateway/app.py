@@ -212,11 +212,14 @@ class Gateway:
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """Take no new calls, let calls end for `drain` seconds, end the rest, close everything."""
+        self.control.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain):
                 await self._no_calls_left()
+        self.control.give_up()
         for call in self.calls.calls():
-            self._ending.hang_up(call, "gateway stops", sides=("caller", "callee"))
+            if call.record.answered is not None:
+                self._ending.hang_up(call, "gateway stops", sides=("caller", "callee"))
         await self.endpoint.stop(drain=_LAST_BYES_SECONDS)
         await self._stack.aclose()
 

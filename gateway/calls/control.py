@@ -37,6 +37,16 @@ class CallControl:
         self._ending = ending
         self._registration = registration
         self._pending: dict[ServerKey, _Cancellable] = {}
+        self._draining = False
+
+    def drain(self) -> None:
+        """Take no new calls from now on: the next INVITE goes to another gateway."""
+        self._draining = True
+
+    def give_up(self) -> None:
+        """Cancel what still rings, so that both sides hear of it before everything closes."""
+        for pending in list(self._pending.values()):
+            pending.cancel()
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -80,6 +90,10 @@ class CallControl:
             # What is left of the route leads to somebody of the caller's choice.
             refusal = CallRefused(403, "Calls are not relayed along a Route")
             transaction.respond(refusal.response(request))
+            return
+        if self._draining:
+            refused = CallRefused(503, "Gateway stops", headers=(("Retry-After", "30"),))
+            transaction.respond(refused.response(request))
             return
         kind: type[CallSetup] = (
             OutboundSetup if self._wiring.listeners.role(flow) == "access" else InboundSetup

@@ -248,6 +248,10 @@ class Handset(asyncio.DatagramProtocol):
         if message.method != "INVITE":
             self.others.append(message)
             self._transport.sendto(response_to(message, 200).to_bytes(), addr)
+            ringing = self.got(message.call_id) if message.method == "CANCEL" else None
+            if ringing is not None:
+                cancelled = response_to(ringing, 487, to_tag="handset")
+                self._transport.sendto(cancelled.to_bytes(), addr)
             return
         self.invites.append(message)
         contact = ("Contact", f"<sip:handset@{self._transport.get_extra_info('sockname')[0]}:5060>")
