@@ -63,10 +63,6 @@ class CallControl:
         routed, own_routes = take_route(request, is_ours=wiring.listeners.is_ours)
         if request.to.tag:
             self._dialog_request(transaction, routed, own_routes)
-        elif request.method == "INVITE" and routed.routes:
-            # Whoever calls decides whom, not by which way: we would be an open relay.
-            refused = CallRefused(403, "A call is not routed to third parties")
-            transaction.respond(refused.response(request))
         elif request.method == "INVITE":
             self._new_call(transaction, routed, flow)
         elif request.method == "REGISTER" and wiring.listeners.role(flow) == "access":
