@@ -190,10 +190,12 @@ class RawPhone:
         self.send(request)
         return OutgoingCall(self, request)
 
-    async def incoming(self, timeout: float = GENEROUS) -> IncomingCall:
-        """Wait for a call."""
-        arrival = await self.inbox.take(is_request("INVITE"), timeout)
-        return IncomingCall(self, arrival)
+    async def incoming(
+        self, call: OutgoingCall | None = None, timeout: float = GENEROUS
+    ) -> IncomingCall:
+        """Wait for a call, or for this one."""
+        wanted = is_request("INVITE") if call is None else in_call(call.request, "INVITE")
+        return IncomingCall(self, await self.inbox.take(wanted, timeout))
 
     async def close(self) -> None:
         """Leave without a word."""

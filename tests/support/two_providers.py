@@ -24,6 +24,7 @@ from sip.flow import Address, Transport
 from tests.support.raw_dialog import Dialog, rtp_sdp, sdes_sdp
 from tests.support.raw_phone import RawPhone
 from tests.support.raw_wire import DatagramWire, StreamWire, Wire
+from tests.support.tls_certificates import Authority
 
 T = TypeVar("T")
 
@@ -95,6 +96,11 @@ media = "pass"
 
 [[route]]
 numbers = ["+14155550161"]
+uri = "sip:{{number}}@mute.alpha.example;transport=tls"
+media = "pass"
+
+[[route]]
+numbers = ["+14155550162"]
 uri = "sip:{{number}}@dead.alpha.example;transport=tls"
 media = "pass"
 """
@@ -126,7 +132,14 @@ PASSWORDS: Final = {"carol": "carol's secret", "dave": "dave's secret"}
 
 
 class QuickScene(Scene):
-    """The scene with its times shortened, so that time-outs can be waited for."""
+    """The scene with its times shortened, so that time-outs can be waited for, and one more
+    authority for TLS servers: the tests'."""
+
+    tests_authority: Authority
+
+    def _make_keys(self) -> None:
+        super()._make_keys()
+        self.tests_authority = Authority.make(self.folder / "tests-ca")
 
     def _configure(self, name: str) -> Path:
         path = super()._configure(name)
@@ -135,13 +148,17 @@ class QuickScene(Scene):
             assert f"\n[{table}]\n" in text
             text = text.replace(f"\n[{table}]\n", f"\n[{table}]\n{keys}\n", 1)
         path.write_text(text, encoding="utf-8")
+        anchors = path.parent / "keys" / "tls-root.pem"
+        anchors.write_bytes(
+            anchors.read_bytes() + Path(self.tests_authority.anchor_file).read_bytes()
+        )
         return path
 
 
 class TwoProviders:
     """The running scene, and what a test does to it."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: QuickScene) -> None:
         self.scene = scene
         self.alpha = scene.alpha
         self.beta = scene.beta
@@ -213,6 +230,12 @@ class TwoProviders:
         names = {11: "sip.alpha.example", 21: "sip.beta.example", 10: "gw1.alpha.example"}
         name = names.get(int(to.host.rpartition(".")[2]), "gw1.beta.example")
         return await StreamWire.open(to, host, tls=self.trusting(), name=name)
+
+    def serving(self, *names: str) -> ssl.SSLContext:
+        """A server context with a certificate for these names that the gateways trust."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.scene.tests_authority.issue(names[0], dns=names))
+        return context
 
     def trusting(self) -> ssl.SSLContext:
         """A client context that trusts the scene's TLS root."""
@@ -309,8 +332,12 @@ async def hang_up(by: Dialog, other: Dialog) -> None:
 
 
 def open_files(provider: Provider) -> int:
-    """How many file descriptors a gateway has open."""
-    return len(list(Path(f"/proc/{provider.process_id}/fd").iterdir()))
+    """How many files and sockets a gateway has open, but for its pool of database connections."""
+    count = 0
+    for link in Path(f"/proc/{provider.process_id}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += ".db" not in str(link.readlink())
+    return count
 
 
 @asynccontextmanager
