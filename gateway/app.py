@@ -8,19 +8,19 @@ import gc
 import signal
 import time
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from discovery.cache import MappingCache
-from discovery.model import FoundUri, Service
+from discovery.model import FoundUri
 from gateway.binding_store import BindingsUnavailable, SqlBindingStore
 from gateway.calls.control import CallControl
 from gateway.calls.delivery import Delivery
 from gateway.calls.ending import Ending
 from gateway.calls.forwarding import Forwarder
-from gateway.calls.record import CallRecordFile, resolution_record
+from gateway.calls.record import CallRecordFile
 from gateway.calls.registration import Registration
 from gateway.calls.route_token import RouteSeal
 from gateway.calls.state import CallTable
@@ -28,7 +28,7 @@ from gateway.calls.wiring import Wiring
 from gateway.config.base import NumberSet
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
-from gateway.http.admin import StateReader, admin_application
+from gateway.http.admin import admin_application
 from gateway.http.credentials import CertificateSource
 from gateway.http.listener import HttpListener
 from gateway.http.repository import CertificateRepository
@@ -36,7 +36,7 @@ from gateway.keys import Keys, derived_key
 from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.metrics import Metrics, SipObserver
-from gateway.numbers import dialled_number
+from gateway.operator_view import OperatorView
 from gateway.policy.callers import CallerPolicy
 from gateway.policy.logins import Logins
 from gateway.resolution import Resolver, ResolverLimits, TimedSource
@@ -88,10 +88,10 @@ class Gateway:
         next_hops = make_next_hops(config, self._resolver, listeners)
         forwarder = Forwarder(next_hops, make_timers(config), loop_key)
         self._fetch = make_fetch_client(config, self._resolver)
-        self._certificates = CertificateSource(
-            self._fetch, CredentialCache(config.fetch.cache_entries), time.time
-        )
+        self._credentials = CredentialCache(config.fetch.cache_entries)
+        self._certificates = CertificateSource(self._fetch, self._credentials, time.time)
         self._spin = self._make_spin(keys)
+        self._mappings = self._make_mapping_cache()
         self.resolver = self._make_number_resolver()
         callers = CallerPolicy(config.user, config.trunk)
         locations = Locations(
@@ -158,20 +158,21 @@ class Gateway:
         """Keep an answer that came when nobody waited any more; the resolver is made last."""
         self.resolver.learn(number, caller, uris)
 
+    def _make_mapping_cache(self) -> MappingCache | None:
+        settings = self.config.discovery
+        if "cache" not in settings.order:
+            return None
+        return MappingCache(max_entries=settings.cache_entries, max_lifetime=settings.cache_seconds)
+
     def _make_number_resolver(self) -> Resolver:
         settings = self.config.discovery
-        cache = None
-        if "cache" in settings.order:
-            cache = MappingCache(
-                max_entries=settings.cache_entries, max_lifetime=settings.cache_seconds
-            )
         sources = []
         if "spin" in settings.order and self._spin is not None:
             assert self.config.spin is not None
             seconds = self.config.spin.answer_timeout_seconds
             sources.append(TimedSource(self._spin.source, seconds))
         limits = ResolverLimits(budget=settings.budget_seconds, negative=settings.negative_seconds)
-        return Resolver(sources, cache, wall_clock=time.time, limits=limits)
+        return Resolver(sources, self._mappings, wall_clock=time.time, limits=limits)
 
     # --- life --------------------------------------------------------------------------------
 
@@ -261,35 +262,21 @@ class Gateway:
         admin = self.config.admin
         if admin is None or self._keys.admin_token is None:
             return None
+        view = OperatorView(
+            config=self.config,
+            calls=self.calls,
+            control=self.control,
+            endpoint=self.endpoint,
+            media=self._media,
+            resolver=self.resolver,
+            mappings=self._mappings,
+            credentials=self._credentials,
+            clock=time.time,
+        )
         application = admin_application(
-            self._keys.admin_token, self.metrics.exposition, self._state(), self._discover
+            self._keys.admin_token, self.metrics.exposition, view.readers(), view.discover
         )
         return HttpListener(application, admin.address, admin.port, tls=None)
-
-    def _state(self) -> dict[str, StateReader]:
-        return {
-            "calls": lambda: [call.record.as_json() for call in self.calls.calls()],
-            "media": lambda: [
-                {"sessions": self._media.active, "ports_in_use": self._media.ports_in_use}
-            ],
-            "transactions": lambda: [
-                {"unfinished": self.endpoint.unfinished, "pending": len(self.control)}
-            ],
-        }
-
-    async def _discover(self, number: str, service: str, sender: str) -> dict[str, Any]:
-        """Look a number up for the operator; raises ValueError for a wrong question."""
-        wanted = dialled_number(number, self.config.provider.region)
-        if wanted is None:
-            raise ValueError(f"{number!r} is no telephone number")
-        if sender not in NumberSet(self.config.provider.numbers):
-            raise ValueError(f"{sender!r} is not one of this provider's numbers")
-        services = {"voice": Service.VOICE, "video": Service.VIDEO, "message": Service.IM}
-        if service not in services:
-            raise ValueError(f"{service!r} is neither voice, video nor message")
-        return resolution_record(
-            await self.resolver.resolve(wanted, services[service], caller=sender)
-        )
 
     def _gauges(self) -> None:
         metrics = self.metrics

@@ -9,13 +9,12 @@ from email.utils import parsedate_to_datetime
 from random import SystemRandom
 from typing import Final, Literal
 
-import aiohttp
 from cryptography import x509
 
-from gateway.config.files import read_secret
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.dns import DnsResolver
+from gateway.http.admin_client import is_running
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused, GuardedClient
 from gateway.keys import Keys, load_keys
 from gateway.ports import check_ports
@@ -105,30 +104,11 @@ async def _ports(config: Config) -> Finding:
     try:
         check_ports(config)
     except ConfigError as error:
-        if await _answers(config):
+        if await is_running(config):
             return Finding("ports", "passed", "in use by the gateway that runs here")
         hint = "another program has the port: stop it, or give the gateway another one"
         return Finding("ports", "failed", str(error), hint)
     return Finding("ports", "passed", "every port can be bound")
-
-
-async def _answers(config: Config) -> bool:
-    """Whether a gateway of this configuration is running: its admin interface knows its token."""
-    admin = config.admin
-    if admin is None:
-        return False
-    token = read_secret(admin.token, admin.token_file, "admin.token")
-    url = f"http://{admin.address}:{admin.port}/v1/transactions"
-    try:
-        async with (
-            aiohttp.ClientSession(
-                headers={"Authorization": f"Bearer {token}"}, timeout=aiohttp.ClientTimeout(2.0)
-            ) as session,
-            session.get(url) as answer,
-        ):
-            return answer.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
 
 
 async def _own_domain(config: Config, resolver: DnsResolver) -> Finding:

@@ -68,6 +68,10 @@ class CallTable:
         """Return all calls, oldest first."""
         return list(self._calls.values())
 
+    def by_account(self) -> dict[str, int]:
+        """Return how many calls each account has at once."""
+        return dict(self._by_account)
+
     def admit(self, account: str, limit: int, status_over_limit: int) -> str:
         """Return the key for a new call of an account.
 
