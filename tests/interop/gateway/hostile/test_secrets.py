@@ -14,14 +14,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway.config.files import read_secret
 from gateway.demo.dns import Trouble
 from gateway.demo.handset import read
 from gateway.demo.provider import Provider
-from gateway.demo.scene import BOB
+from gateway.demo.scene import ALICE, BOB
+from sip.flow import Address
+from tests.support.raw_phone import RawPhone
+from tests.support.raw_wire import StreamWire
 from tests.support.spin_stranger import Invited, answer, invitation, post, send_invitation
 from tests.support.stir_peer import Handset, Signer, alphas_signer, caller, offer, pbx
 from tests.support.troubled_scene import TroubledScene, admin_text, metrics_text
-from tests.support.two_providers import TwoProviders, hang_up, talking
+from tests.support.two_providers import hang_up, talking
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -41,6 +45,20 @@ LEAKS = {
 def canaries() -> set[str]:
     """Secrets that show in no other way than by their value; tests add to them."""
     return set()
+
+
+async def phone(scene: TroubledScene, provider: Provider, number: str) -> RawPhone:
+    """A phone of the provider's first user, over TLS."""
+    access = 11 if provider is scene.alpha else 21
+    user = provider.config.user[0]
+    wire = await StreamWire.open(
+        Address(scene.address(access), 5061),
+        scene.address(150 + access),
+        tls=scene.tls,
+        name=f"sip.{provider.domain}",
+    )
+    password = read_secret(user.password, user.password_file, "user.password")
+    return RawPhone(wire, number, provider.domain, user.username, password)
 
 
 async def shown(provider: Provider) -> dict[str, str]:
@@ -81,14 +99,15 @@ def _own_secrets(keys: Path) -> set[str]:
 async def test_a_call_leaves_no_key_password_or_token_anywhere(
     scene: TroubledScene, canaries: set[str]
 ) -> None:
-    world = TwoProviders(scene)
-    alice, bob = await world.alice(), await world.bob()
+    alice, bob = await phone(scene, scene.alpha, ALICE), await phone(scene, scene.beta, BOB)
     await alice.register()
     await bob.register()
     at_alice, at_bob = await talking(alice, bob, BOB, srtp=True)
     await search(scene, canaries)
     await hang_up(at_alice, at_bob)
-    await world.close_phones()
+    await bob.unregister()
+    await alice.close()
+    await bob.close()
     text = "".join(read(message)[1] for message in scene.smsc.history)
     token = text.partition("spin:1:")[2]
     assert token.count(".") == 2
@@ -101,8 +120,7 @@ async def test_a_call_leaves_no_key_password_or_token_anywhere(
 
 
 async def test_refused_users_leave_no_credentials(scene: TroubledScene, canaries: set[str]) -> None:
-    world = TwoProviders(scene)
-    alice = await world.alice()
+    alice = await phone(scene, scene.alpha, ALICE)
     alice.password = "canary-wrong-password"
     canaries.add(alice.password)
     await alice.ask_as_user(alice.registration())
@@ -117,7 +135,7 @@ async def test_refused_users_leave_no_credentials(scene: TroubledScene, canaries
                 stranger.writer.write(octets.replace(b"Max-Forwards: 70", b"Max-Forwards: x"))
             await stranger.writer.drain()
             await asyncio.sleep(0.05)
-    await world.close_phones()
+    await alice.close()
     await search(scene, canaries)
 
 
