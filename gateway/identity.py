@@ -3,6 +3,7 @@ header fields, and what an own device is told of the result."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from email.utils import formatdate
@@ -12,6 +13,7 @@ from gateway.call_facts import call_facts, identity_values, live_facts
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
 from sip.headers import Headers
+from sip.host import write_host
 from sip.message import Request
 from sip.uri import SipUri, Uri, telephone_number
 from stir.authentication import Attestation, AuthenticationService, CannotSign, SigningRequest
@@ -24,6 +26,13 @@ from stir.verification import VerificationService
 _ASSERTED: Final = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 _CREDENTIALS: Final = ("Proxy-Authorization", "Authorization")
 _MAX_DATE_SKEW: Final = 60
+# A parameter, its name perhaps written with escapes, its value perhaps quoted.
+_VERSTAT: Final = re.compile(
+    r";\s*"
+    + "".join(rf"(?:{letter}|%{ord(letter):x}|%{ord(letter) - 32:x})" for letter in "verstat")
+    + r"(?=[\s;=@:?>,]|\Z)(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;@:?>,]*))?",
+    re.IGNORECASE,
+)
 
 
 class IdentityServices:
@@ -94,8 +103,7 @@ def called_number(uri: Uri) -> str | None:
 def own_headers(headers: Headers, number: str, domain: str) -> Headers:
     """Return the header fields of an own user's request as they leave: who calls is asserted by
     us (RFC 3325 section 5), credentials and what else only we may say is taken out."""
-    kept = headers.without(*_ASSERTED, *_CREDENTIALS, "Identity")
-    kept = kept.replace("From", _without_verstat(kept.get("From") or ""))
+    kept = _without_verstat(headers.without(*_ASSERTED, *_CREDENTIALS, "Identity"))
     return kept.append("P-Asserted-Identity", f"<sip:{number}@{domain};user=phone>")
 
 
@@ -106,28 +114,36 @@ def marked_headers(request: Request, verstat: str | None, orig: str | None) -> H
     has it. What an untrusted peer asserted is removed (RFC 3325 section 5). `orig` is the number
     that was verified; where none was, the From number is what the mark speaks of.
     """
-    kept = request.headers.without(*_ASSERTED)
-    kept = kept.replace("From", _without_verstat(kept.get("From") or ""))
+    kept = _without_verstat(request.headers.without(*_ASSERTED))
     if verstat is None:
         return kept
     uri = request.from_.uri
     number = orig or called_number(uri)
     if number is None:
         return kept
-    host = uri.host if isinstance(uri, SipUri) else "anonymous.invalid"
+    host = write_host(uri.host) if isinstance(uri, SipUri) else "anonymous.invalid"
     asserted = f"<sip:{number};verstat={verstat}@{host};user=phone>"
     return kept.append("P-Asserted-Identity", asserted)
 
 
-def _without_verstat(value: str) -> str:
-    lowered = value.lower()
-    while (at := lowered.find(";verstat=")) >= 0:
-        end = at + len(";verstat=")
-        while end < len(value) and (value[end].isalnum() or value[end] in "-_."):
-            end += 1
-        value = value[:at] + value[end:]
-        lowered = value.lower()
-    return value
+def dialog_headers(headers: Headers) -> Headers:
+    """Return the header fields of a request within a dialog as they go on.
+
+    Credentials for us stay here: the ACK to an INVITE repeats them (RFC 3261 section 13.2.2.4).
+    Nobody verifies who sends such a request, so that it asserts nothing.
+    """
+    return _without_verstat(headers.without(*_ASSERTED, *_CREDENTIALS))
+
+
+def _without_verstat(headers: Headers) -> Headers:
+    """Take every verstat parameter off From and To: of user part, URI and field alike."""
+    for name in ("From", "To"):
+        value = shorter = headers.get(name) or ""
+        while _VERSTAT.search(shorter):
+            shorter = _VERSTAT.sub("", shorter)
+        if shorter != value:
+            headers = headers.replace(name, shorter)
+    return headers
 
 
 def verdict_record(verdict: CallVerdict) -> dict[str, Any]:

@@ -77,8 +77,11 @@ class CallControl:
             pending.cancel()
 
     def on_ack(self, request: Request, flow: Flow) -> None:
-        """Pass the ACK to a 2xx on."""
-        routed, own_routes = take_route(request, is_ours=self._wiring.listeners.is_ours)
+        """Pass the ACK to a 2xx on; one that may not be forwarded is dropped."""
+        is_ours = self._wiring.listeners.is_ours
+        if check_request(request, is_ours=is_ours, loop_key=self._wiring.loop_key) is not None:
+            return
+        routed, own_routes = take_route(request, is_ours=is_ours)
         self._wiring.forwarder.spawn(pass_ack(self._wiring, self._ending, routed, own_routes, flow))
 
     def _new_call(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
 
@@ -10,9 +11,10 @@ from gateway.calls.ending import Ending
 from gateway.calls.forwarding import Destination, Forwarding
 from gateway.calls.media_control import SdpExchange, other
 from gateway.calls.passage import Passage, find_passage
-from gateway.calls.route_token import RouteToken
+from gateway.calls.route_token import RouteToken, Side
 from gateway.calls.state import Call
 from gateway.calls.wiring import Wiring
+from gateway.identity import dialog_headers
 from gateway.refusal import CallRefused
 from media.session import MediaRefused
 from sip.endpoint import ServerTransaction
@@ -22,6 +24,7 @@ from sip.locate import NotLocated
 from sip.message import Request, Response
 from sip.proxy_request import prepare_forward
 
+_TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE"})
 _log = structlog.get_logger("spingate.calls")
 
 
@@ -40,6 +43,7 @@ class DialogRequest:
         self._transaction = transaction
         self._on_over = on_over
         self._call: Call | None = None
+        self._by: Side = "caller"
         self._exchange: SdpExchange | None = None
         self._forwarding: Forwarding | None = None
 
@@ -56,7 +60,10 @@ class DialogRequest:
         except CallRefused as refusal:
             self._refuse(refusal)
             return
-        self._call = passage.call
+        self._call, self._by = passage.call, other(passage.toward.side)
+        if self._call is not None:
+            self._call.note_request(self._by, request.cseq.number)
+        request = request.with_headers(dialog_headers(request.headers))
         if request.body and passage.call is not None and passage.call.media is not None:
             self._wiring.forwarder.spawn(self._edit_and_forward(request, passage))
         else:
@@ -101,7 +108,13 @@ class DialogRequest:
         """Nothing to note: the dialog's route is fixed."""
 
     def responded(self, response: Response) -> None:
-        """A BYE that got any final response has ended the call (RFC 3261 section 15.1.2)."""
+        """Note where both sides are reached after a target refresh (RFC 3261 12.2.1.2)."""
+        request, call = self._transaction.request, self._call
+        if call is None or call.dialog is None or not 200 <= response.status_code < 300:
+            return
+        callee = request.to if self._by == "caller" else request.from_
+        if request.method in _TARGET_REFRESH and callee.tag == call.dialog.callee_tag:
+            call.dialog = call.dialog.refreshed(request, response, self._by)
 
     def media_refused(self, response: Response, reason: str) -> None:
         """The answer to a re-INVITE cannot be used: the call cannot go on."""
@@ -109,7 +122,10 @@ class DialogRequest:
             self._ending.hang_up(self._call, f"media: {reason}", sides=("caller", "callee"))
 
     def finished(self) -> None:
-        """Forget the request; after a BYE forget the call, or that answer of a forked one."""
+        """Forget the request; after a BYE forget the call, or that answer of a forked one.
+
+        A BYE that got any final response, or none, has ended the call (RFC 3261 section 15.1.2).
+        """
         self._on_over()
         request, call = self._transaction.request, self._call
         if request.method != "BYE" or call is None:
@@ -141,6 +157,7 @@ async def pass_ack(
     try:
         passage = find_passage(wiring, request, own_routes, flow)
         call = passage.call
+        request = request.with_headers(dialog_headers(request.headers))
         if call is not None and call.exchange is not None:
             try:
                 request = await call.exchange.ack(request)

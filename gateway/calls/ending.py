@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from gateway.calls.forwarding import Forwarder
+from gateway.calls.media_control import other
 from gateway.calls.next_hops import NextHops
 from gateway.calls.record import CallRecord, CallRecordFile
 from gateway.calls.route_token import Side
@@ -78,7 +79,9 @@ class Ending:
         _log.warning(
             "media leg failed", culprit=event.side, reason=event.reason, call_id=call.call_id
         )
-        if call.dialog is not None:
+        if call.record.answered is None:
+            call.media_failure = event.reason  # it rings: whoever answers is hung up at once
+        else:
             self.hang_up(call, f"media: {event.reason}", sides=_BOTH)
 
     def expire(self, now: float) -> None:
@@ -92,7 +95,8 @@ class Ending:
             call.record.reason = reason
         if call.dialog is not None:
             for side in sides:
-                request = call.dialog.bye(side, reason_value(480, reason))
+                cseq = call.cseqs.get(other(side), 0) + 1
+                request = call.dialog.bye(side, cseq, reason_value(480, reason))
                 self._forwarder.spawn(self._send_bye(call, side, request))
         self.end(call, call.record)
 
@@ -102,14 +106,18 @@ class Ending:
             self._forwarder.endpoint.send(request, hops, _ignore)
 
     async def _hops(self, call: Call, side: Side, request: Request) -> tuple[Hop, ...]:
-        """The flow the side was last seen on, then where its next hop is located."""
+        """The flow the side was last seen on, then where its next hop is located.
+
+        A device is reached by its own connection or not at all; that of a peer may be closed.
+        """
         known = self._listeners.hop(call.caller_flow) if side == "caller" else call.callee_hop
-        if known is None or known.flow is not None or known.listener is None:
+        if known is None or known.listener is None:
             return () if known is None else (known,)
+        role = self._listeners.role_of(known.listener)
         next_hop = next_hop_uri(request)
-        if next_hop is None:
+        if next_hop is None or (known.flow is not None and role == "access"):
             return (known,)
-        transports = self._listeners.transports(self._listeners.role_of(known.listener))
+        transports = self._listeners.transports(role)
         try:
             return (known, *await self._next_hops.find(next_hop, known.listener, transports))
         except NotLocated:

@@ -2,13 +2,14 @@
 
 A proxy may not invent requests in a dialog, but a gateway that anchors media is the only one to
 see that a leg has died, and both users would be charged for silence. Each BYE is what the far
-side would have sent (RFC 3261 section 15.1.1), with the next CSeq number of that side.
+side would have sent (RFC 3261 section 15.1.1), with the next CSeq number of that side, to where its
+dialog leads by now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.calls.route_token import Side
 from sip.headers import Headers
@@ -28,9 +29,23 @@ class DialogFacts:
     callee_target: str
     caller_routes: tuple[str, ...]
     callee_routes: tuple[str, ...]
-    cseq: int
+    callee_tag: str | None
 
-    def bye(self, to: Side, reason: str) -> Request:
+    def refreshed(self, request: Request, response: Response, by: Side) -> DialogFacts:
+        """Return the facts after a re-INVITE or UPDATE of one side was taken (RFC 3261 12.2).
+
+        The Contacts of request and response are where both sides are reached from now on.
+        """
+        sender = str(request.contacts[0].uri) if request.contacts else None
+        receiver = str(response.contacts[0].uri) if response.contacts else None
+        caller, callee = (sender, receiver) if by == "caller" else (receiver, sender)
+        return replace(
+            self,
+            caller_target=caller or self.caller_target,
+            callee_target=callee or self.callee_target,
+        )
+
+    def bye(self, to: Side, cseq: int, reason: str) -> Request:
         """Return the BYE for one side; `reason` is a Reason header field value."""
         if to == "callee":
             sender, receiver = self.caller, self.callee
@@ -44,7 +59,7 @@ class DialogFacts:
             ("From", sender),
             ("To", receiver),
             ("Call-ID", self.call_id),
-            ("CSeq", f"{self.cseq + 1} BYE"),
+            ("CSeq", f"{cseq} BYE"),
             ("Reason", reason),
         ]
         return Request("BYE", target, Headers.of(*headers))
@@ -66,7 +81,7 @@ def dialog_facts(request: Request, response: Response, is_ours: IsOurs) -> Dialo
         callee_target=str(response.contacts[0].uri),
         caller_routes=tuple(str(route) for route in request.record_routes),
         callee_routes=tuple(reversed(list(_below_us(response, is_ours)))),
-        cseq=request.cseq.number,
+        callee_tag=response.to.tag,
     )
 
 

@@ -135,6 +135,7 @@ class CallSetup(ABC):
             record=self.record,
             caller_flow=self.flow,
         )
+        self.call.note_request("caller", self.received.cseq.number)
         calls.add(self.call)
 
     async def bridge(self, caller: MediaTerms, callee: MediaTerms) -> SdpExchange | None:
@@ -234,6 +235,8 @@ class CallSetup(ABC):
             call.callee_tags.add(response.to.tag or "")
         if call.dialog is None:
             call.dialog = dialog_facts(self.received, response, self.wiring.listeners.is_ours)
+        if call.media_failure is not None:
+            self.ending.hang_up(call, f"media: {call.media_failure}", sides=("caller", "callee"))
 
     def media_refused(self, response: Response, reason: str) -> None:
         """End the callee's half of a call whose answer cannot be used."""

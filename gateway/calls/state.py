@@ -10,6 +10,7 @@ from typing import Final, Literal
 from gateway.calls.hangup import DialogFacts
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import CallRecord
+from gateway.calls.route_token import Side
 from media.session import MediaSession
 from sip.flow import Flow, Hop
 
@@ -34,7 +35,8 @@ class Call:
 
     `account` names the user, trunk or peer whose limit the call counts against. `callee_tags`
     are the To tags of the 2xx responses, at most MAX_FORKS; `exchange` is the SDP exchange that
-    an ACK may complete.
+    an ACK may complete; `cseqs` are the highest CSeq numbers each side has used; `media_failure`
+    says how a leg died before the answer.
     """
 
     key: str
@@ -48,8 +50,14 @@ class Call:
     callee_hop: Hop | None = None
     callee_tags: set[str] = field(default_factory=set)
     dialog: DialogFacts | None = None
+    cseqs: dict[Side, int] = field(default_factory=dict)
     media: MediaSession | None = None
+    media_failure: str | None = None
     exchange: SdpExchange | None = None
+
+    def note_request(self, by: Side, number: int) -> None:
+        """Note the CSeq number of a request that one side sent."""
+        self.cseqs[by] = max(number, self.cseqs.get(by, 0))
 
 
 class CallTable:

@@ -64,6 +64,10 @@ class Sent:
     ) -> None:
         """Let a response arrive from the first hop."""
         response = self.response(status, tag=tag, body=body, headers=headers)
+        self.deliver(response, settle=settle)
+
+    def deliver(self, response: Response, *, settle: bool = True) -> None:
+        """Let any response arrive from the first hop."""
         self._tell(ResponseEvent(response, self.hops[0], None), settle=settle)
 
     def fail(self, cause: Cause = "timeout") -> None:
