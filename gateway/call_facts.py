@@ -11,6 +11,7 @@ from media.sdp_lines import MalformedSdp
 from sip.fields import NameAddr, parse_date, parse_name_addrs
 from sip.headers import MalformedHeader
 from sip.message import Request
+from sip.multipart import part_of
 from stir.media_keys import Fingerprint
 from stir.telephone_number import number_of
 from stir.verification import CallFacts
@@ -87,11 +88,11 @@ def _date(request: Request) -> int | None:
 
 
 def _fingerprints(request: Request) -> tuple[Fingerprint, ...]:
-    """The fingerprints of the SDP; none where the body is no SDP, so that mky cannot match."""
-    kind = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if kind != "application/sdp" or not request.body:
+    """The fingerprints of the SDP; none where the body has no SDP, so that mky cannot match."""
+    sdp = part_of(request, "application/sdp")
+    if sdp is None:
         return ()
     try:
-        return fingerprints(parse_sdp(request.body))
+        return fingerprints(parse_sdp(sdp))
     except MalformedSdp:
         return ()

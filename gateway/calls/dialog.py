@@ -25,6 +25,7 @@ from sip.message import Request, Response
 from sip.proxy_request import prepare_forward
 
 _TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE"})
+_NEGOTIATING: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
 _log = structlog.get_logger("spingate.calls")
 
 
@@ -64,7 +65,7 @@ class DialogRequest:
         if self._call is not None:
             self._call.note_request(self._by, request.cseq.number)
         request = request.with_headers(dialog_headers(request.headers))
-        if request.body and passage.call is not None and passage.call.media is not None:
+        if request.body and _negotiates(request, passage):
             self._wiring.forwarder.spawn(self._edit_and_forward(request, passage))
         else:
             self._forward(request, passage)
@@ -81,6 +82,8 @@ class DialogRequest:
         call = passage.call
         assert call is not None
         assert call.media is not None
+        if request.method == "PRACK" and call.exchange is not None and call.exchange.awaits_answer:
+            return await call.exchange.ack(request)
         self._exchange = SdpExchange(call.media, other(passage.toward.side))
         edited = await self._exchange.request(request)
         if request.method == "INVITE":
@@ -89,10 +92,10 @@ class DialogRequest:
 
     def _forward(self, request: Request, passage: Passage) -> None:
         call = passage.call
-        if self._exchange is None and call is not None and call.media is not None:
-            self._exchange = SdpExchange(call.media, other(passage.toward.side))
-            if request.method == "INVITE":
-                call.exchange = self._exchange
+        if request.method == "INVITE" and not request.body and _negotiates(request, passage):
+            assert call is not None
+            assert call.media is not None
+            call.exchange = self._exchange = SdpExchange(call.media, other(passage.toward.side))
         destination = dialog_destination(self._wiring, request, passage.toward)
         self._forwarding = self._wiring.forwarder.forward(
             self._transaction, [destination], self, self._exchange
@@ -133,6 +136,15 @@ class DialogRequest:
         call.callee_tags -= {request.from_.tag or "", request.to.tag or ""}
         if not call.callee_tags:
             self._ending.end(call, call.record)
+
+
+def _negotiates(request: Request, passage: Passage) -> bool:
+    """Whether SDP in a request or its responses is about the media of a call that we bridge.
+
+    In OPTIONS it only tells what somebody can do (RFC 3261 section 11.2).
+    """
+    call = passage.call
+    return request.method in _NEGOTIATING and call is not None and call.media is not None
 
 
 def dialog_destination(wiring: Wiring, request: Request, toward: RouteToken) -> Destination:

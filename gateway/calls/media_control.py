@@ -12,16 +12,14 @@ from typing import Final
 from gateway.calls.route_token import Side
 from media.session import MediaExhausted, MediaRefused, MediaSession
 from sip.message import Request, Response
+from sip.multipart import part_of, with_part
 
 SDP: Final = "application/sdp"
 
 
 def has_sdp(message: Request | Response) -> bool:
-    """Whether a message carries a session description as its whole body."""
-    if not message.body:
-        return False
-    content_type = message.headers.get("Content-Type") or ""
-    return content_type.partition(";")[0].strip().lower() == SDP
+    """Whether a message carries a session description, alone or beside other parts."""
+    return part_of(message, SDP) is not None
 
 
 def other(side: Side) -> Side:
@@ -45,37 +43,45 @@ class SdpExchange:
     answered_by: str | None = None
     first_answer: bytes = b""
     late_offer: bytes = b""
+    late_answered: bool = False
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a late offer went back that the sender of the request has yet to answer."""
+        return self.offered_back and not self.late_answered
 
     async def request(self, request: Request) -> Request:
         """Return the request with its offer replaced; raises media.session.MediaRefused."""
-        if not has_sdp(request):
+        sdp = part_of(request, SDP)
+        if sdp is None:
             return request
         self.offered = True
-        return request.with_body(await self._offer(request.body, self.side), SDP)
+        return with_part(request, SDP, await self._offer(sdp, self.side))
 
     async def response(self, response: Response) -> Response:
         """Return the response with its answer, or late offer, replaced.
 
         Raises media.session.MediaRefused.
         """
-        if not has_sdp(response):
+        sdp = part_of(response, SDP)
+        if sdp is None:
             return response
         tag = response.to.tag or ""
         if self.answered_by not in (None, tag):
-            return response.with_body(self.first_answer, SDP)
-        if not self.offered and response.status_code < 200:
+            return with_part(response, SDP, self.first_answer)
+        if not self.offered and not _is_reliable(response):
             return response.with_body(b"", None)
-        if self.late_offer == response.body:  # the 2xx again: not another offer
-            return response.with_body(self.first_answer, SDP)
+        if self.late_offer == sdp:  # the response again: not another offer
+            return with_part(response, SDP, self.first_answer)
         back = other(self.side)
         if self.offered:
-            body = await self.session.answer(response.body, back)
+            body = await self.session.answer(sdp, back)
         else:
-            body = await self._offer(response.body, back)
-            self.offered_back, self.late_offer = True, response.body
-        if response.status_code >= 200:
+            body = await self._offer(sdp, back)
+            self.offered_back, self.late_offer = True, sdp
+        if response.status_code >= 200 or self.offered_back:
             self.answered_by, self.first_answer = tag, body
-        return response.with_body(body, SDP)
+        return with_part(response, SDP, body)
 
     async def _offer(self, sdp: bytes, side: Side) -> bytes:
         try:
@@ -84,14 +90,21 @@ class SdpExchange:
             raise MediaRefused(503, "No media port is free") from None
 
     async def ack(self, request: Request) -> Request:
-        """Return the ACK with the answer to a late offer replaced."""
-        if not self.offered_back or not has_sdp(request):
+        """Return the ACK, or PRACK, with the answer to a late offer replaced."""
+        sdp = part_of(request, SDP)
+        if not self.offered_back or sdp is None:
             return request
         if request.to.tag != self.answered_by:
             return request.with_body(b"", None)
-        return request.with_body(await self.session.answer(request.body, self.side), SDP)
+        self.late_answered = True
+        return with_part(request, SDP, await self.session.answer(sdp, self.side))
 
     def failed(self) -> None:
         """The request was refused: what was offered does not hold (RFC 3264 section 8)."""
         if self.offered:
             self.session.rollback()
+
+
+def _is_reliable(response: Response) -> bool:
+    """Whether a response may carry an offer: the 2xx, or a 1xx that gets a PRACK (RFC 3262 5)."""
+    return response.status_code >= 200 or "RSeq" in response.headers
