@@ -29,5 +29,5 @@ def emit_json(record: Mapping[str, object]) -> None:
 
 def usage_error(text: str) -> NoReturn:
     """Say on standard error what was wrong with the call of the command, and exit with 2."""
-    error_console.print(f"[bold red]spingate:[/] {text}", markup=True)
+    error_console.print(f"[bold red]spingate:[/] {text}", markup=True, soft_wrap=True)
     raise SystemExit(EXIT_USAGE)

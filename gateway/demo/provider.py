@@ -50,6 +50,11 @@ class Provider:
         """The gateway's process, for its CPU and memory to be measured."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """What the gateway ended with; None while it runs or before it was started."""
+        return self._process.returncode if self._process is not None else None
+
     async def start(self) -> None:
         """Start the gateway and wait until it serves; raises SceneError."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SPINGATE_")}
