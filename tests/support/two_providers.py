@@ -306,7 +306,7 @@ async def eventually(question: Callable[[], Awaitable[T]], what: str, timeout: f
         answer = await question()
         if answer:
             return answer
-        assert asyncio.get_running_loop().time() < deadline, f"never: {what}"
+        assert asyncio.get_running_loop().time() < deadline, f"never: {what} ({answer})"
         await asyncio.sleep(0.05)
 
 
