@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.calls import route_token
 from gateway.calls.route_token import RouteSeal, RouteToken, dialog_mark
 from sip.flow import Address, Flow
 
@@ -48,3 +50,15 @@ def test_a_token_of_another_key_is_refused() -> None:
 @given(st.text(max_size=600))
 def test_no_text_makes_opening_raise(text: str) -> None:
     assert RouteSeal(bytes(16)).open(text) is None
+
+
+def test_no_token_holds_what_a_careless_parser_takes_for_a_header_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(route_token, "_MISTAKEN", "Q")
+    seal = RouteSeal(bytes(16))
+    token = RouteToken("callee", "access", "call-1", MARK, 1_800_000_000, FLOW)
+    for _ in range(20):
+        sealed = seal.seal(token)
+        assert "Q" not in sealed
+        assert seal.open(sealed) == token
