@@ -167,6 +167,10 @@ class Parameters(Mapping[str, str | None]):
         """Return a copy with the parameter set, in its old place when it was there."""
         return Parameters({**self._items, name.lower(): value})
 
+    def setting_all(self, items: Mapping[str, str | None]) -> "Parameters":
+        """Return a copy with parameters set, whose names are lower case already."""
+        return Parameters.owning({**self._items, **items})
+
     def dropping(self, name: str) -> "Parameters":
         """Return a copy without the parameter."""
         return Parameters({n: v for n, v in self._items.items() if n != name.lower()})

@@ -170,9 +170,16 @@ def header_name(name: str) -> tuple[str, str]:
 
 def header_key(name: str) -> str:
     """Return the lower-case long form that names are compared by."""
-    known = SPELLED.get(name)
-    if known is not None:
-        return known[1]
-    lowered = name.lower()
-    known = _KNOWN.get(lowered)
-    return lowered if known is None else known[1]
+    return KEYS[name]
+
+
+class _Keys(dict[str, str]):
+    """Keys by the usual spellings: one lookup without a call; others are worked out, not kept."""
+
+    def __missing__(self, name: str) -> str:
+        lowered = name.lower()
+        known = _KNOWN.get(lowered)
+        return lowered if known is None else known[1]
+
+
+KEYS = _Keys({name: known[1] for name, known in SPELLED.items()})

@@ -9,7 +9,7 @@ unknown names keep their spelling.
 from collections.abc import Iterator
 from typing import Self
 
-from sip.header_names import MalformedHeader, header_key, header_name
+from sip.header_names import KEYS, MalformedHeader, header_name
 
 __all__ = ["ENCODING", "ERRORS", "Headers", "MalformedHeader"]
 
@@ -59,13 +59,13 @@ class Headers:
     def get(self, name: str) -> str | None:
         """Return the first value of the name, or None."""
         try:
-            return self._values[self._keys.index(header_key(name))]
+            return self._values[self._keys.index(KEYS[name])]
         except ValueError:
             return None
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return every raw value of the name, in order."""
-        key = header_key(name)
+        key = KEYS[name]
         count = self._keys.count(key)
         if count == 0:
             return ()
@@ -75,14 +75,14 @@ class Headers:
 
     def count(self, name: str) -> int:
         """Return how many fields carry the name."""
-        return self._keys.count(header_key(name))
+        return self._keys.count(KEYS[name])
 
     def keys(self) -> tuple[str, ...]:
         """Return the comparison key of each field, in order, repeated names repeated."""
         return tuple(self._keys)
 
     def __contains__(self, name: str) -> bool:
-        return header_key(name) in self._keys
+        return KEYS[name] in self._keys
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return zip(self._names, self._values, strict=True)
@@ -124,14 +124,23 @@ class Headers:
         values[first] = _checked(written, value)
         return Headers(kept._names, kept._keys, values)
 
+    def replace_first(self, name: str, value: str) -> "Headers":
+        """Return a copy where the first field of the name has the value; raises MalformedHeader."""
+        written, key = header_name(name)
+        if key not in self._keys:
+            raise MalformedHeader(written, "absent")
+        values = self._values.copy()
+        values[self._keys.index(key)] = _checked(written, value)
+        return Headers(self._names, self._keys, values)
+
     def without(self, *names: str) -> "Headers":
         """Return a copy without any field of the names."""
-        keys = {header_key(name) for name in names}
+        keys = {KEYS[name] for name in names}
         return self if keys.isdisjoint(self._keys) else self._filtered(keys, keep_index=-1)
 
     def without_first(self, name: str) -> "Headers":
         """Return a copy without the first field of the name."""
-        key = header_key(name)
+        key = KEYS[name]
         if key not in self._keys:
             return self
         at = self._keys.index(key)
@@ -145,7 +154,7 @@ class Headers:
 
     def index(self, name: str) -> int:
         """Return the position of the first field of the name, or -1."""
-        key = header_key(name)
+        key = KEYS[name]
         return self._keys.index(key) if key in self._keys else -1
 
     def _inserted(self, at: int, name: str, key: str, value: str) -> "Headers":

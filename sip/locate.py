@@ -9,6 +9,7 @@ the URI, not the one DNS led to (RFC 5922 section 4).
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Literal
 
@@ -267,6 +268,7 @@ def _canonical(name: str) -> str:
     return name.strip("[]").rstrip(".").lower()
 
 
+@lru_cache(maxsize=4096)
 def _numeric(host: str) -> str | None:
     """The plain form of a numeric host, or None for a name."""
     try:

@@ -5,6 +5,7 @@ unchanged" (16.3), so an odd Date, Contact or body is the business of whoever it
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
@@ -237,7 +238,11 @@ def _is_bare_with_headers(contact: str) -> bool:
 
 
 def _is_unicast(via: Via) -> bool:
-    host = via.received or via.params.text("maddr") or via.sent_by.host
+    return _is_unicast_host(via.received or via.params.text("maddr") or via.sent_by.host)
+
+
+@lru_cache(maxsize=4096)
+def _is_unicast_host(host: str) -> bool:
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:

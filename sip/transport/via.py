@@ -2,7 +2,7 @@
 
 from secrets import token_hex
 
-from sip.fields import rest_of_vias
+from sip.fields import Via, rest_of_vias
 from sip.flow import Address, Flow, Transport
 from sip.message import Request
 
@@ -27,12 +27,14 @@ def stamp_via(request: Request, flow: Flow) -> Request:
     wants_port = "rport" in via.params
     if not wants_port and "received" not in via.params and via.sent_by.host == flow.remote.host:
         return request
-    via = via.with_param("received", flow.remote.host)
+    noted = {"received": flow.remote.host}
     if wants_port:
-        via = via.with_param("rport", str(flow.remote.port))
-    rest = rest_of_vias(request.headers.get("Via") or "")
+        noted["rport"] = str(flow.remote.port)
+    via = Via(via.transport, via.sent_by, via.params.setting_all(noted))
+    written = request.headers.get("Via") or ""
+    rest = rest_of_vias(written) if "," in written else None
     value = str(via) if rest is None else f"{via}, {rest}"
-    return request.with_headers(request.headers.without_first("Via").prepend("Via", value))
+    return request.with_headers(request.headers.replace_first("Via", value))
 
 
 def reply_address(request: Request, flow: Flow) -> tuple[Address, str | None]:

@@ -50,3 +50,11 @@ def test_a_name_that_is_no_token_is_refused(name: str) -> None:
 
 def test_values_are_not_shown_in_a_repr() -> None:
     assert "secret" not in repr(Headers.of(("Authorization", "secret")))
+
+
+def test_replacing_the_first_field_keeps_the_others_of_its_name() -> None:
+    changed = SAMPLE.replace_first("v", "9")
+    assert changed.all("Via") == ("9", *SAMPLE.all("Via")[1:])
+    assert [name for name, _ in changed] == [name for name, _ in SAMPLE]
+    with pytest.raises(MalformedHeader):
+        Headers.of().replace_first("Via", "9")
