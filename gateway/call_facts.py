@@ -17,6 +17,7 @@ from stir.telephone_number import number_of
 from stir.verification import CallFacts
 
 _SHORTEST_NATIONAL: Final = 7
+_FINGERPRINT: Final = b"a=fingerprint"
 
 
 def call_facts(request: Request) -> CallFacts:
@@ -90,8 +91,8 @@ def _date(request: Request) -> int | None:
 def _fingerprints(request: Request) -> tuple[Fingerprint, ...]:
     """The fingerprints of the SDP; none where the body has no SDP, so that mky cannot match."""
     sdp = part_of(request, "application/sdp")
-    if sdp is None:
-        return ()
+    if sdp is None or _FINGERPRINT not in sdp:
+        return ()  # most descriptions of plain RTP have none: they need not be parsed
     try:
         return fingerprints(parse_sdp(sdp))
     except MalformedSdp:

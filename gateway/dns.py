@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import dns.asyncquery
@@ -31,10 +32,12 @@ from dns.rdtypes.IN.SRV import SRV
 from sip.dns import DnsUnavailable, Naptr, Srv
 
 MAX_ALIASES = 8
+_ADDRESS_KINDS = ((4, "A"), (6, "AAAA"))
 _EDNS_PAYLOAD = 1232
 
-Records = tuple[dns.rdata.Rdata, ...]
-_R = TypeVar("_R", bound=dns.rdata.Rdata)
+Record = Naptr | Srv | str
+"""What an answer holds: an address is its text."""
+_R = TypeVar("_R", Naptr, Srv, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class DnsSettings:
 class _Answer:
     """What a question ended with: records (none: they do not exist) or who failed."""
 
-    records: Records
+    records: tuple[Record, ...]
     ttl: float
     fault: tuple[str, str] | None = None
 
@@ -91,54 +94,37 @@ class DnsResolver:
         self._settings = settings
         self._clock = clock
         self._cache = _Cache(settings.cache_entries)
+        families = settings.families
+        self._address_kinds = [kind for family, kind in _ADDRESS_KINDS if family in families]
         self._under_way: dict[tuple[str, str], asyncio.Task[_Answer]] = {}
 
     async def naptr(self, name: str) -> tuple[Naptr, ...]:
         """Ask for NAPTR records (RFC 3403), in no particular order."""
-        found = _only(await self._records(name, "NAPTR"), NAPTR)
-        return tuple(
-            Naptr(
-                order=record.order,
-                preference=record.preference,
-                flags=record.flags.decode("ascii", "replace"),
-                service=record.service.decode("ascii", "replace"),
-                regexp=record.regexp.decode("ascii", "replace"),
-                replacement=_text(record.replacement),
-            )
-            for record in found
-        )
+        return _only(await self._records(name, "NAPTR"), Naptr)
 
     async def srv(self, name: str) -> tuple[Srv, ...]:
         """Ask for SRV records (RFC 2782), in no particular order."""
-        found = _only(await self._records(name, "SRV"), SRV)
-        return tuple(Srv(r.priority, r.weight, r.port, _text(r.target)) for r in found)
+        return _only(await self._records(name, "SRV"), Srv)
 
     async def addresses(self, name: str) -> tuple[str, ...]:
         """Ask for A and AAAA records at once; a numeric name is its own address.
 
         Where one family answers and the other does not, what was found counts.
         """
-        try:
-            return (str(ipaddress.ip_address(name.strip("[]"))),)
-        except ValueError:
-            pass
-        wanted = [kind for family, kind in ((4, "A"), (6, "AAAA")) if self._uses(family)]
-        asked = await asyncio.gather(
-            *(self._records(name, kind) for kind in wanted), return_exceptions=True
-        )
-        found: list[str] = []
-        faults: list[BaseException] = []
-        for answer in asked:
-            if isinstance(answer, BaseException):
-                faults.append(answer)
-            else:
-                found += [r.address for r in answer if isinstance(r, A | AAAA)]
+        numeric = _numeric(name)
+        if numeric is not None:
+            return (numeric,)
+        known = [self._known(name, kind) for kind in self._address_kinds]
+        answers = [answer for answer in known if answer is not None]
+        if len(answers) < len(known):  # each call asks: what is known needs no tasks
+            answers = await asyncio.gather(
+                *(self._answer(name, kind) for kind in self._address_kinds)
+            )
+        found = [host for answer in answers for host in _only(answer.records, str)]
+        faults = [answer for answer in answers if answer.fault is not None]
         if faults and not found:
-            raise faults[0]
+            raise _unavailable(name, self._address_kinds[answers.index(faults[0])], faults[0])
         return tuple(found)
-
-    def _uses(self, family: int) -> bool:
-        return family in self._settings.families
 
     async def close(self) -> None:
         """Give up every question under way."""
@@ -147,13 +133,16 @@ class DnsResolver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _records(self, name: str, kind: str) -> Records:
-        key = (name.rstrip(".").lower(), kind)
-        answer = self._cache.get(key, self._clock())
-        if answer is None:
-            answer = await self._ask_once(key)
+    def _known(self, name: str, kind: str) -> _Answer | None:
+        return self._cache.get(_question_key(name, kind), self._clock())
+
+    async def _answer(self, name: str, kind: str) -> _Answer:
+        return self._known(name, kind) or await self._ask_once(_question_key(name, kind))
+
+    async def _records(self, name: str, kind: str) -> tuple[Record, ...]:
+        answer = await self._answer(name, kind)
         if answer.fault is not None:
-            raise DnsUnavailable(f"{key[0]} {kind}", *answer.fault)
+            raise _unavailable(name, kind, answer)
         return answer.records
 
     async def _ask_once(self, key: tuple[str, str]) -> _Answer:
@@ -161,7 +150,7 @@ class DnsResolver:
         if task is None:
             if len(self._under_way) >= self._settings.max_questions:
                 limit = f"{self._settings.max_questions} questions under way already"
-                raise DnsUnavailable(f"{key[0]} {key[1]}", "our own limit", limit)
+                return _Answer((), 0.0, ("our own limit", limit))
             task = asyncio.ensure_future(self._ask(key))
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
@@ -206,7 +195,8 @@ class _Question:
             chain = answer.resolve_chaining()
             ttl = min(ttl, float(chain.minimum_ttl))
             if chain.answer is not None:
-                return _Answer(tuple(chain.answer), max(ttl, settings.min_ttl))
+                records = tuple(map(_record, chain.answer))
+                return _Answer(records, max(ttl, settings.min_ttl))
             if chain.canonical_name == name or answer.rcode() == dns.rcode.NXDOMAIN:
                 negative = min(max(ttl, settings.min_ttl), settings.negative_ttl)
                 return _Answer((), negative)
@@ -321,8 +311,45 @@ class _Cache:
             self._entries.popitem(last=False)
 
 
-def _only(records: Records, kind: type[_R]) -> Sequence[_R]:
-    return [record for record in records if isinstance(record, kind)]
+def _only(records: Sequence[Record], kind: type[_R]) -> tuple[_R, ...]:
+    return tuple(record for record in records if isinstance(record, kind))
+
+
+def _record(record: dns.rdata.Rdata) -> Record:
+    """Read a record once, when it comes; what nobody asks for becomes its text."""
+    match record:
+        case A() | AAAA():
+            return str(record.address)
+        case SRV():
+            return Srv(record.priority, record.weight, record.port, _text(record.target))
+        case NAPTR():
+            return Naptr(
+                order=record.order,
+                preference=record.preference,
+                flags=record.flags.decode("ascii", "replace"),
+                service=record.service.decode("ascii", "replace"),
+                regexp=record.regexp.decode("ascii", "replace"),
+                replacement=_text(record.replacement),
+            )
+    return record.to_text()
+
+
+def _question_key(name: str, kind: str) -> tuple[str, str]:
+    return name.rstrip(".").lower(), kind
+
+
+def _unavailable(name: str, kind: str, answer: _Answer) -> DnsUnavailable:
+    assert answer.fault is not None
+    return DnsUnavailable(f"{_question_key(name, kind)[0]} {kind}", *answer.fault)
+
+
+@lru_cache(maxsize=4096)
+def _numeric(name: str) -> str | None:
+    """The plain form of a numeric name, or None for any other."""
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        return None
 
 
 def _text(name: dns.name.Name) -> str:

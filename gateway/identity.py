@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any, Final
 
 from gateway.call_facts import call_facts, identity_values, live_facts
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
+from sip.fields import format_date
 from sip.headers import Headers
 from sip.host import write_host
 from sip.message import Request
@@ -63,14 +63,15 @@ class IdentityServices:
         if self._authentication is None:
             return request, None
         now = self._clock()
-        headers = _dated(request, now)
+        facts = call_facts(request)
+        headers = _dated(request.headers, facts.date, now)
         asked = SigningRequest(
             orig_tn=orig,
             dest_tns=(dest,),
             iat=int(now),
             attest=attest,
             origid=str(uuid.uuid4()),
-            fingerprints=call_facts(request).fingerprints or (),
+            fingerprints=facts.fingerprints or (),
         )
         try:
             value = self._authentication.sign(asked)
@@ -187,11 +188,10 @@ def _clear(token: str) -> dict[str, Any] | None:
         return None
 
 
-def _dated(request: Request, now: float) -> Headers:
+def _dated(headers: Headers, date: int | None, now: float) -> Headers:
     """Add the Date the PASSporT goes with; an own user's wrong Date is refused (RFC 8224 4.1)."""
-    date = call_facts(request).date
-    if "Date" not in request.headers:
-        return request.headers.replace("Date", formatdate(now, usegmt=True))
+    if "Date" not in headers:
+        return headers.append("Date", format_date(now))
     if date is None or abs(date - now) > _MAX_DATE_SKEW:
         raise CallRefused(403, phrase="Stale Date", text="The Date of the request is not now")
-    return request.headers
+    return headers

@@ -24,12 +24,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.messages = Counter(
-            "spingate_sip_messages",
-            "SIP messages by direction and transport",
-            ("direction", "transport"),
-            registry=self.registry,
-        )
         self.dropped = Counter(
             "spingate_sip_dropped",
             "SIP input dropped, by reason",
@@ -115,18 +109,26 @@ class SipObserver:
         self._metrics = metrics
         self._trace = trace
         self._told: dict[str, float] = {}
-        self._counters = {
-            (direction, transport): metrics.messages.labels(direction, transport)
+        # Plain numbers: a prometheus counter takes a lock each time, and this is every message.
+        self._messages: dict[tuple[str, ...], int] = {
+            (direction, transport): 0
             for direction in ("in", "out")
             for transport in ("udp", "tcp", "tls")
         }
+        metrics.counts(
+            "sip_messages",
+            "SIP messages by direction and transport",
+            ("direction", "transport"),
+            lambda: self._messages,
+        )
 
     def message(
         self, direction: Literal["in", "out"], flow: Flow, message: Request | Response
     ) -> None:
         """Count and trace one message."""
-        self._counters[direction, flow.transport].inc()
-        self._trace.message(direction, flow, message)
+        self._messages[direction, flow.transport] += 1
+        if self._trace.active:
+            self._trace.message(direction, flow, message)
 
     def dropped(self, reason: str, flow: Flow) -> None:
         """Count one message that was dropped unanswered; log each kind once in a while.

@@ -7,6 +7,7 @@ peers listener goes to public addresses only, or to those the configuration allo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import SystemRandom
 from typing import Final
 
@@ -19,6 +20,7 @@ from sip.flow import Hop, Transport
 from sip.locate import NotLocated, locate
 from sip.uri import SipUri
 
+_ADDRESSES_KEPT: Final = 4_096
 _RANDOM: Final = SystemRandom()
 _log = structlog.get_logger("spingate.next_hops")
 
@@ -30,6 +32,7 @@ class NextHops:
         self._dns = dns
         self._listeners = listeners
         self._policy = policy
+        self._refusal = lru_cache(maxsize=_ADDRESSES_KEPT)(self._judge)
 
     async def find(
         self, uri: SipUri, listener: str, transports: frozenset[Transport]
@@ -45,11 +48,16 @@ class NextHops:
         )
 
     def _permitted(self, hop: Hop, uri: SipUri) -> bool:
+        refusal = self._refusal(hop.address.host)
+        if refusal is None:
+            return True
+        _log.warning("next hop refused", culprit=uri.host, address=hop.address.host, reason=refusal)
+        return False
+
+    def _judge(self, address: str) -> str | None:
+        """Why an address is not to be connected to, or None."""
         try:
-            check_address(hop.address.host, self._policy)
+            check_address(address, self._policy)
         except UrlRefused as refused:
-            _log.warning(
-                "next hop refused", culprit=uri.host, address=hop.address.host, reason=str(refused)
-            )
-            return False
-        return True
+            return str(refused)
+        return None
