@@ -48,6 +48,7 @@ def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
         resolver,
         policy=GuardPolicy(
             allow_networks=tuple(ip_network(network) for network in settings.allow_networks),
+            deny_networks=tuple(ip_network(address) for address in sorted(_own(config))),
             ports=frozenset(settings.ports),
         ),
         limits=FetchLimits(
@@ -58,6 +59,15 @@ def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
         ),
         trust_file=settings.trust_anchors,
     )
+
+
+def _own(config: Config) -> set[str]:
+    """The addresses where we listen ourselves, but for the certificate repository's."""
+    spin = config.spin
+    own = {listener.address for listener in config.listen}
+    own |= {section.address for section in (spin, spin and spin.agent, config.admin) if section}
+    repository = config.stir.repository
+    return own - {repository.address} if repository else own
 
 
 def make_next_hops(config: Config, resolver: DnsResolver, listeners: Listeners) -> NextHops:

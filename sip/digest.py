@@ -171,10 +171,13 @@ class DigestAuthenticator:
         if not _same_resource(fields.uri, request.request_uri):
             return Refused(400, "Bad credentials: uri is not the Request-URI")
         made_at = self._made_at(fields.nonce)
-        right = await self._is_right(fields, request.method)
-        if not right:
+        if made_at is None:
+            # Nobody was asked this here. Right or wrong is not told, or whoever never got an
+            # answer could guess; nor counted, as the source may be forged (RFC 7616 3.3).
+            return self._challenged("stale", fields, proxy=proxy, now=now)
+        if not await self._is_right(fields, request.method):
             return self._challenged("wrong", fields, proxy=proxy, now=now)
-        if made_at is None or not -1.0 <= now - made_at <= self._lifetime:
+        if not -1.0 <= now - made_at <= self._lifetime:
             # The password is right, only the nonce is old: the client may go on without asking.
             return self._challenged("stale", fields, proxy=proxy, now=now)
         if not self._counts.take(fields.nonce, made_at, int(fields.nonce_count, 16)):

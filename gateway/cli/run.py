@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
@@ -24,6 +25,7 @@ ConfigFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 
+_OWNER_ONLY: Final = 0o077
 _STYLES = {"passed": "[green]✔[/]", "failed": "[bold red]✘[/]", "skipped": "[dim]-[/]"}
 
 
@@ -39,6 +41,8 @@ def run(config: ConfigFile) -> None:
     """Run the gateway until it is told to stop (SIGTERM drains, SIGINT stops)."""
     settings = read_config(config)
     configure_logs(settings.log)
+    # The database, the trace and the call records say who calls whom: for the owner's eyes only.
+    os.umask(_OWNER_ONLY)
     try:
         keys = load_keys(settings)
         check_ports(settings)

@@ -154,6 +154,11 @@ def test_a_nonce_of_somebody_else_is_never_accepted() -> None:
     assert reason(check(authenticator, request(value))) == "stale"
 
 
+def test_a_nonce_of_somebody_else_tells_nobody_whether_the_password_is_right() -> None:
+    other = DigestAuthenticator(REALM, Users(), nonce_key=b"x" * 32)
+    assert reason(check(server(), request(answered(other, password="guess")))) == "stale"
+
+
 def test_a_nonce_from_the_future_is_refused() -> None:
     authenticator = server()
     assert reason(check(authenticator, request(answered(authenticator, now=NOW + 60)))) == "stale"

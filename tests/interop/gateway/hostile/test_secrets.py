@@ -41,6 +41,15 @@ LEAKS = {
 }
 
 
+async def test_what_is_kept_is_for_the_owner_only(scene: TroubledScene) -> None:
+    for provider in (scene.alpha, scene.beta):
+        state = provider.config.provider.state_directory
+        kept = [state, *state.iterdir()]
+        assert len(kept) > 3
+        for path in kept:
+            assert not path.stat().st_mode & 0o077, path
+
+
 @pytest.fixture(scope="module")
 def canaries() -> set[str]:
     """Secrets that show in no other way than by their value; tests add to them."""
