@@ -244,7 +244,7 @@ class IncomingCall:
         assert isinstance(arrival.message, Request)
         self.phone = phone
         self.request = arrival.message
-        self._reply = arrival.reply
+        self.reply = arrival.reply
         self.tag = secrets.token_hex(4)
 
     def respond(self, status: int, media: Media = None, *extra: tuple[str, str]) -> Response:
@@ -254,13 +254,13 @@ class IncomingCall:
         headers = [*routes, ("Contact", self.phone.contact), *described, *extra]
         made = response_to(self.request, status, to_tag=self.tag, headers=headers)
         response = Response(made.status_code, made.reason_phrase, made.headers, body)
-        self._reply(response.to_bytes())
+        self.reply(response.to_bytes())
         return response
 
     def answer(self, media: Media = None) -> Dialog:
         """Answer 200; the ACK is waited for with `Dialog.acknowledged`."""
         response = self.respond(200, media)
-        return Dialog.of_callee(self.phone, self.request, response, self._reply)
+        return Dialog.of_callee(self.phone, self.request, response, self.reply)
 
     async def cancelled(self) -> Request:
         """Wait for the CANCEL, answer it and the INVITE; returns the CANCEL."""

@@ -8,10 +8,11 @@ import pytest
 
 from gateway.demo.scene import ALICE, BOB
 from media.sdp import SessionDescription
+from sip.flow import Transport
 from sip.message import Request
 from tests.support.raw_dialog import Dialog, crypto_tag, described, rtp_sdp, sdes_sdp
 from tests.support.raw_phone import RawPhone, in_call
-from tests.support.two_providers import TwoProviders, hang_up, talking
+from tests.support.two_providers import CAROL, TwoProviders, hang_up, talking
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
@@ -333,4 +334,58 @@ async def test_a_request_of_the_dialog_sent_twice_is_passed_on_once(world: TwoPr
     await hang_up(at_alice, at_bob)
     seen = [r for r in at_bob.phone.inbox.requests("INFO") if in_call(asked.request, "INFO")(r)]
     assert len(seen) == 1
+    await world.idle()
+
+
+async def test_early_media_and_prack_pass_before_the_answer(world: TwoProviders) -> None:
+    alice, bob = await phones(world)
+    host = bob.wire.local.host
+    call = await alice.call(BOB, sdes_sdp(alice.wire.local.host), ("Supported", "100rel"))
+    incoming = await bob.incoming()
+    incoming.respond(183, rtp_sdp(host), ("Require", "100rel"), ("RSeq", "1"))
+    progress = await call.response(183)
+    assert media_of(described(progress))[0] == "RTP/SAVP"
+    assert host not in progress.body.decode()
+    early = Dialog.of_caller(alice, call.request, progress)
+    rack = ("RAck", f"1 {call.request.cseq.number} INVITE")
+    asking = asyncio.create_task(early.ask("PRACK", rack))
+    at_bob = Dialog.of_callee(bob, incoming.request, incoming.respond(180), incoming.reply)
+    asked = await at_bob.asked("PRACK")
+    assert asked.request.headers.get("RAck") == rack[1]
+    asked.respond(200)
+    assert (await asking).status_code == 200
+    at_bob = incoming.answer(rtp_sdp(host))
+    answer = await call.response(200)
+    assert described(answer).media == described(progress).media
+    at_alice = Dialog.of_caller(alice, call.request, answer)
+    at_alice.acknowledge()
+    await at_bob.acknowledged()
+    await hang_up(at_alice, at_bob)
+    await world.idle()
+
+
+@pytest.mark.parametrize("transport", ["tls", "tcp", "udp"])
+async def test_two_users_of_one_provider_call_each_other_without_anyone_being_asked(
+    world: TwoProviders, transport: Transport
+) -> None:
+    alice, carol = await world.alice(), await world.carol(transport)
+    await carol.register()
+    at_alice, at_carol = await talking(alice, carol, CAROL, srtp=True)
+    assert at_carol.description
+    assert b"RTP/AVP" in at_carol.description
+    await hang_up(at_carol, at_alice)
+    await world.idle(world.alpha)
+    record = await world.record(world.alpha, at_alice.call_id)
+    assert record["direction"] == "local"
+    assert "discovery" not in record
+    assert "passport" not in record
+
+
+async def test_a_phone_that_goes_away_during_a_call_does_not_hold_the_others_bye(
+    world: TwoProviders,
+) -> None:
+    at_alice, at_bob = await call_of(world)
+    await at_bob.phone.close()
+    response = await at_alice.ask("BYE")
+    assert response.status_code in (200, 480, 481, 500, 503)
     await world.idle()
