@@ -113,9 +113,11 @@ class World:
     async def deliver(self, message: tuple[str, str, bytes, int]) -> None:
         source, destination, octets, esm_class = message
         if destination.startswith("1212555") and "beta" in self.esmes:
-            await self.esmes["beta"].deliver_sm(
-                destination, octets, source_addr=source, esm_class=esm_class, data_coding=0
-            )
+            # Beta may have unbound already when a test needed the first copy only.
+            with contextlib.suppress(smpp34.SmppError):
+                await self.esmes["beta"].deliver_sm(
+                    destination, octets, source_addr=source, esm_class=esm_class, data_coding=0
+                )
 
 
 @asynccontextmanager
