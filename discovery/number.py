@@ -58,8 +58,13 @@ class NumberRanges:
 
     def __contains__(self, number: object) -> bool:
         """Tell whether a canonical number is in the set; anything else is not."""
-        return isinstance(number, str) and any(
-            len(number) == len(first) and first <= number <= last for first, last in self._ranges
+        return (
+            isinstance(number, str)
+            and is_number(number)
+            and any(
+                len(number) == len(first) and first <= number <= last
+                for first, last in self._ranges
+            )
         )
 
     def overlaps(self, prefix: str) -> bool:

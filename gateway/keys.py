@@ -5,6 +5,7 @@ Everything here is done before anything listens, so that a wrong file is one cle
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -153,14 +154,21 @@ def derived_key(state_directory: Path, purpose: str, length: int = 32) -> bytes:
         raise ConfigError(
             "provider.state_directory", f"{state_directory}: {error.strerror}"
         ) from None
+    if len(secret) != _SECRET_BYTES:
+        # Keys made of what is left of it could be guessed.
+        raise ConfigError("provider.state_directory", f"{path} is damaged: remove it")
     derivation = HKDF(hashes.SHA256(), length, salt=None, info=f"spingate {purpose}".encode())
     return derivation.derive(secret)
 
 
 def _write_secret(path: Path) -> None:
+    """Make the file whole or not at all, once, whoever else starts at the same time."""
+    draft = path.with_name(f"secret.{secrets.token_hex(8)}")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(_SECRET_BYTES))
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from gateway.calls.route_token import PARAMETER
 from gateway.config.root import Provider
 from gateway.config.sip import Listen
 from sip.flow import Address, Flow, Hop, Transport
+from sip.host import canonical_host
 from sip.uri import SipUri
 
 Role = Literal["access", "peers"]
@@ -21,7 +22,7 @@ class Listeners:
         self._by_name = {listener.name: listener for listener in listeners}
         self._domains = {provider.domain, *provider.further_domains}
         self._addresses = {
-            (host.lower(), listener.port)
+            (canonical_host(host), listener.port)
             for listener in listeners
             for host in (
                 listener.address,
@@ -60,14 +61,15 @@ class Listeners:
 
     def serves_domain(self, host: str) -> bool:
         """Whether requests for a domain are ours to answer."""
-        return host.lower() in self._domains
+        return canonical_host(host) in self._domains
 
     def is_ours(self, uri: SipUri) -> bool:
         """Whether a URI names this gateway itself: one of its listeners or domains."""
-        host = uri.host.lower()
+        host = canonical_host(uri.host)
         if host in self._domains and uri.port is None:
             return True
-        port = uri.port or (5061 if uri.params.get("transport") == "tls" else 5060)
+        secure = uri.scheme == "sips" or (uri.params.text("transport") or "").lower() == "tls"
+        port = uri.port or (5061 if secure else 5060)
         return (host, port) in self._addresses
 
     def record_route(self, name: str, token: str) -> str:

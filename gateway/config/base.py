@@ -9,11 +9,13 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict
 
+from discovery.number import NumberRanges
+
 _DOMAIN: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
 )
-_NUMBER: Final = re.compile(r"\+[1-9][0-9]{1,14}")
-_NUMBER_RANGE: Final = re.compile(r"(\+[1-9][0-9]{1,14})(?:-(\+[1-9][0-9]{1,14}))?")
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{2,14}")
+_NUMBER_RANGE: Final = re.compile(r"\+[1-9][0-9]{2,14}(?:-\+[1-9][0-9]{2,14})?")
 _ENDPOINT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})")
 
 
@@ -51,12 +53,9 @@ def _number(text: str) -> str:
 
 
 def _number_range(text: str) -> str:
-    match = _NUMBER_RANGE.fullmatch(text)
-    if not match:
+    if not _NUMBER_RANGE.fullmatch(text):
         raise ValueError(f"'{text}' is not a number or range such as +12125550100-+12125550199")
-    first, last = match[1], match[2] or match[1]
-    if len(first) != len(last) or first > last:
-        raise ValueError(f"range '{text}' must run upwards between numbers of equal length")
+    NumberRanges((text,))
     return text
 
 
@@ -89,18 +88,10 @@ def split_endpoint(text: str) -> tuple[str, int]:
 
 
 class NumberSet:
-    """The numbers named by a list of E.164 numbers and ranges; asks in O(ranges)."""
+    """The numbers named by a list of E.164 numbers and ranges, all with their plus."""
 
     def __init__(self, ranges: tuple[str, ...]) -> None:
-        self._ranges = []
-        for text in ranges:
-            first, _, last = text.partition("-")
-            self._ranges.append((len(first), int(first), int(last or first)))
+        self._ranges = NumberRanges(ranges)
 
     def __contains__(self, number: object) -> bool:
-        if not isinstance(number, str) or not _NUMBER.fullmatch(number):
-            return False
-        value = int(number)
-        return any(
-            length == len(number) and first <= value <= last for length, first, last in self._ranges
-        )
+        return isinstance(number, str) and number[:1] == "+" and number[1:] in self._ranges

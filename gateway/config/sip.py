@@ -20,12 +20,17 @@ from gateway.config.base import (
     Section,
     Text,
 )
+from sip.host import parse_host, write_host
+from sip.uri import MalformedUri, SipUri, parse_uri
 
 
 class Listen(Section):
     """One address where the gateway receives SIP."""
 
-    name: Text = Field(description="Name of the listener, used in logs, routes and the trace.")
+    name: Text = Field(
+        pattern="^[!-~]{1,64}$",
+        description="Name of the listener, used in logs, routes and the trace.",
+    )
     role: Literal["access", "peers"] = Field(
         description="access: own users and trunks, authenticated. peers: other providers, "
         "trusted for nothing but what their Identity header proves."
@@ -49,6 +54,12 @@ class Listen(Section):
         description="PEM trust anchors to check client certificates against where a client "
         "offers one, for tls.",
     )
+
+    @model_validator(mode="after")
+    def _advertise_is_a_host(self) -> Self:
+        if self.advertise is not None and parse_host(write_host(self.advertise)) is None:
+            raise ValueError("'advertise' is a host name or address, without port or brackets")
+        return self
 
     @model_validator(mode="after")
     def _tls_needs_a_certificate(self) -> Self:
@@ -188,6 +199,18 @@ class Route(Section):
     media: Literal["rtp", "sdes", "pass"] = Field(
         default="rtp", description="What the next hop is offered, as for a user."
     )
+
+    @model_validator(mode="after")
+    def _uri_can_be_called(self) -> Self:
+        try:
+            uri = parse_uri(self.uri.replace("{number}", "+12125550100"))
+        except MalformedUri as error:
+            raise ValueError(f"'uri' is no URI: {error.why}") from None
+        if not isinstance(uri, SipUri):
+            raise ValueError("'uri' must be a sip: or sips: URI")
+        if (uri.params.text("transport") or "udp").lower() not in ("udp", "tcp", "tls"):
+            raise ValueError("'uri' must ask for transport udp, tcp or tls")
+        return self
 
 
 class Peer(Section):

@@ -31,7 +31,8 @@ def admin_application(
         given = request.headers.getall("Authorization", [])
         open_to_all = request.path == "/healthz"
         if not open_to_all and (
-            len(given) != 1 or not hmac.compare_digest(given[0].encode(), expected)
+            len(given) != 1
+            or not hmac.compare_digest(given[0].encode(errors="surrogateescape"), expected)
         ):
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)

@@ -33,6 +33,7 @@ def test_ranges_hold_numbers_of_their_own_length_only() -> None:
     assert "12125550200" not in ranges
     assert "121255501" not in ranges
     assert 12125550123 not in ranges
+    assert "1212555015\u0660" not in ranges
     assert "12125550123" not in NumberRanges()
 
 

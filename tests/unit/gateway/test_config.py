@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from gateway.config import ConfigError, load_config
-from gateway.config.base import NumberSet
+from gateway.config.base import NumberSet, split_endpoint
+from gateway.config.files import read_file, read_secret
 from gateway.config.reference import edge_toml
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -103,3 +105,132 @@ def test_a_number_set_holds_its_ranges_and_nothing_else() -> None:
     assert "+1212555015" not in numbers
     assert "+1212555015\u0660" not in numbers
     assert "12125550150" not in numbers
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "part"),
+    [
+        ("\n[[route]]\nnumbers=['+12125550100']\nuri='tel:{number}'\n", "route[0]", "sip:"),
+        ("\n[[route]]\nnumbers=['+12125550100']\nuri='sip:{number}@'\n", "route[0]", "no URI"),
+        (
+            "\n[[route]]\nnumbers=['+12125550100']\nuri='sip:{number}@a.example;transport=ws'\n",
+            "route[0]",
+            "transport",
+        ),
+        ("\n[[trunk]]\nname='a'\nsources=['::/0']\nnumbers=['+12']\n", "trunk[0].numbers[0]", "+1"),
+        (
+            "\n[[trunk]]\nname='a'\nsources=['::/0']\nnumbers=['+129-+128']\n",
+            "trunk[0].numbers[0]",
+            "upwards",
+        ),
+        ("\n[[user]]\nusername='a'\nnumbers=['+12125550100']\n", "user[0]", "exactly one"),
+        ("\n[admin]\n", "admin", "exactly one"),
+        ("\n[spin]\ncallback_url='https://a.example'\n", "spin", "missing"),
+        ("\n[provider.x]\n", "provider.x", "not a key"),
+    ],
+)
+def test_what_could_not_work_is_refused_before_anything_listens(
+    tmp_path: Path, change: str, key: str, part: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, MINIMAL + change), {})
+    assert caught.value.key.startswith(key)
+    assert part in caught.value.text
+
+
+@pytest.mark.parametrize("name", ["two words", "", "x" * 65, "line\\nbreak", "\u00e4"])
+def test_the_name_of_a_listener_fits_a_route_token(tmp_path: Path, name: str) -> None:
+    text = MINIMAL.replace('name = "access"', f'name = "{name}"')
+    with pytest.raises(ConfigError, match=r"listen\[0\]\.name"):
+        load_config(write(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    ("advertise", "good"),
+    [
+        ("sip.edge.example", True),
+        ("2001:db8::1", True),
+        ("198.51.100.1", True),
+        ("sip.edge.example:5060", False),
+        ("[2001:db8::1]", False),
+        ("", False),
+    ],
+)
+def test_an_advertised_host_is_a_host_alone(tmp_path: Path, advertise: str, good: bool) -> None:
+    path = write(tmp_path, MINIMAL + f'advertise = "{advertise}"\n')
+    if good:
+        assert load_config(path, {}).listen[0].advertise == advertise
+    else:
+        with pytest.raises(ConfigError, match=r"listen\[0\]: 'advertise'"):
+            load_config(path, {})
+
+
+@pytest.mark.parametrize("table", ["listen", "user", "trunk"])
+def test_names_are_unique(tmp_path: Path, table: str) -> None:
+    entries = {
+        "listen": MINIMAL.partition("[[listen]]")[2],
+        "user": "\nusername='access'\npassword='x'\nnumbers=['+12125550100']\n",
+        "trunk": "\nname='access'\nsources=['::/0']\nnumbers=['+12125550100']\n",
+    }
+    text = MINIMAL + 2 * f"\n[[{table}]]\n{entries[table]}"
+    with pytest.raises(ConfigError, match=f"{table}.. names 'access' twice"):
+        load_config(write(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    "name", ["SPINGATE_LISTEN__9__PORT", "SPINGATE_LISTEN__X__PORT", "SPINGATE_LISTEN__PORT"]
+)
+def test_an_override_that_leads_nowhere_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load_config(write(tmp_path, MINIMAL), {name: "1"})
+
+
+def test_an_override_may_go_through_nothing_but_tables(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="SPINGATE_PROVIDER__DOMAIN__X"):
+        load_config(write(tmp_path, MINIMAL), {"SPINGATE_PROVIDER__DOMAIN__X": "1"})
+
+
+def test_an_override_that_is_no_toml_is_text(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL), {"SPINGATE_PROVIDER__DOMAIN": "other.example"})
+    assert config.provider.domain == "other.example"
+
+
+def test_a_file_of_other_octets_is_not_toml(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(path, {})
+
+
+def test_a_secret_is_the_first_line_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(" s3cret \nsecond line\n")
+    assert read_secret(None, path, "admin.token") == "s3cret"
+    assert read_secret(SecretStr("given"), None, "admin.token") == "given"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff", None])
+def test_a_secret_that_is_not_there_is_told_without_showing_it(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"admin\.token_file"):
+        read_secret(None, path, "admin.token")
+
+
+def test_a_file_that_is_much_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(5 * 1024 * 1024)
+    with pytest.raises(ConfigError, match="larger"):
+        read_file(path, "stir.authentication.key")
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [("192.0.2.53:53", ("192.0.2.53", 53)), ("[2001:db8::1]:5353", ("2001:db8::1", 5353))],
+)
+def test_an_endpoint_is_split_into_address_and_port(text: str, pair: tuple[str, int]) -> None:
+    assert split_endpoint(text) == pair
