@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,8 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from bench.calls import carry_calls
+from bench.kamailio import KamailioError, is_installed
 from bench.process import machine
-from bench.sipp import SippError
+from bench.ramp import Ramp
+from bench.side_by_side import compare, show
+from bench.sipp import Load, SippError
 from gateway.cli.output import console, emit_json, error_console
 from gateway.demo.provider import SceneError
 
@@ -34,6 +39,20 @@ def everything(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         console.print(f"[bold]{machine()}[/]")
         calls()
+        media_relay()
+        if is_installed():
+            kamailio()
+        else:
+            console.print("Kamailio with secsipid is not installed: no comparison.")
+
+
+@app.command()
+def media_relay(as_json: Json = False) -> None:
+    """CPU a packet of the media relay, both ways between SDES-SRTP and RTP."""
+    arguments = ["--json"] if as_json else []
+    done = subprocess.run([sys.executable, "-m", "bench.media_relay", *arguments], check=False)
+    if done.returncode:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -44,10 +63,40 @@ def calls(
     as_json: Json = False,
 ) -> None:
     """Calls alpha -> beta: signed, verified, found in the cache; then many held at once."""
-    _run(lambda folder, say: carry_calls(folder, say, rate, seconds, held, quiet=as_json), as_json)
+    found = _run(
+        lambda folder, say: carry_calls(folder, say, rate, seconds, held, quiet=as_json), as_json
+    )
+    _end(found)
 
 
-def _run(measure: Measure, as_json: bool) -> None:
+@app.command()
+def kamailio(
+    rate: Rate = 100,
+    seconds: Seconds = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds of each, in turn.", min=1)] = 3,
+    ramp: Annotated[bool, typer.Option(help="Look for the highest rate of each, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The same calls through Kamailio + secsipid, in turn with the gateways."""
+    if not is_installed():
+        error_console.print(
+            "[bold red]bench:[/] apt-get install kamailio kamailio-secsipid-modules"
+        )
+        raise typer.Exit(1)
+    load = Load(calls=round(rate * seconds), rate=rate)
+    searched = Ramp() if ramp else None
+    found = _run(lambda folder, say: compare(folder, say, load, rounds, searched), as_json)
+    if not as_json:
+        show(found)
+    _end(found)
+
+
+def _end(found: dict[str, Any]) -> None:
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def _run(measure: Measure, as_json: bool) -> dict[str, Any]:
     def say(text: str) -> None:
         if not as_json:
             console.print(f" [green]•[/] {text}")
@@ -55,13 +104,12 @@ def _run(measure: Measure, as_json: bool) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="spingate-bench-") as folder:
             found = asyncio.run(measure(Path(folder), say))
-    except (SceneError, SippError, OSError) as error:
+    except (SceneError, SippError, KamailioError, OSError) as error:
         error_console.print(f"[bold red]bench:[/] {error}")
         raise typer.Exit(1) from None
     if as_json:
         emit_json(found)
-    if not found["ok"]:
-        raise typer.Exit(1)
+    return found
 
 
 if __name__ == "__main__":

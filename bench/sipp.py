@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import shutil
+import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -69,7 +71,7 @@ async def callee(folder: Path, host: str, port: int) -> AsyncIterator[None]:
     arguments = (*_scenario("uas.xml"), "-i", host, "-p", str(port), *_COMMON)
     process = await _start(folder / "callee.log", arguments)
     try:
-        await _bound(process, port, folder / "callee.log")
+        await _bound(process, host, port, folder / "callee.log")
         yield
     finally:
         await _stop(process)
@@ -115,18 +117,22 @@ async def _start(log: Path, arguments: Sequence[str]) -> asyncio.subprocess.Proc
         )
 
 
-async def _bound(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+async def _bound(process: asyncio.subprocess.Process, host: str, port: int, log: Path) -> None:
     """Wait until something is bound to the UDP port."""
     async with asyncio.timeout(_STARTING_SECONDS):
-        while not _is_bound(port):
+        while not is_bound(host, port):
             if process.returncode is not None:
                 raise SippError(f"sipp ended: see {log}")
             await asyncio.sleep(0.05)
 
 
-def _is_bound(port: int) -> bool:
+def is_bound(host: str, port: int) -> bool:
+    """Whether something is bound to a UDP address."""
+    # The kernel writes the address as a number of this machine's byte order.
+    number = int.from_bytes(socket.inet_aton(host), sys.byteorder)
+    wanted = f"{number:08X}:{port:04X}"
     lines = Path("/proc/net/udp").read_text().splitlines()[1:]
-    return any(line.split()[1].endswith(f":{port:04X}") for line in lines)
+    return any(line.split()[1] == wanted for line in lines)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
