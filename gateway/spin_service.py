@@ -185,6 +185,7 @@ def _originating(config: Config, spin: Spin) -> OriginatingSettings:
         mapping_lifetime=config.discovery.cache_seconds,
         locale=spin.language,
         source_address=source.lstrip("+") if source else None,
+        allowed_prefixes=tuple(prefix.lstrip("+") for prefix in spin.invite_prefixes),
         per_number=RateLimit(spin.invitations_per_number_hour, _HOUR),
     )
 

@@ -58,6 +58,7 @@ class DialogRequest:
         try:
             flow = self._transaction.flow
             passage = find_passage(self._wiring, request, own_routes, flow)
+            self._check_transfer(request, flow)
         except CallRefused as refusal:
             self._refuse(refusal)
             return
@@ -69,6 +70,14 @@ class DialogRequest:
             self._wiring.forwarder.spawn(self._edit_and_forward(request, passage))
         else:
             self._forward(request, passage)
+
+    def _check_transfer(self, request: Request, flow: Flow) -> None:
+        """Raise CallRefused for a REFER of another provider (RFC 3515 section 5).
+
+        An own device would obey and call whom a stranger names, signed and paid for as its own.
+        """
+        if request.method == "REFER" and self._wiring.listeners.role(flow) == "peers":
+            raise CallRefused(403, "Transfers are not taken from other providers")
 
     async def _edit_and_forward(self, request: Request, passage: Passage) -> None:
         try:

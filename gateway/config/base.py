@@ -16,6 +16,7 @@ _DOMAIN: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{2,14}")
 _NUMBER_RANGE: Final = re.compile(r"\+[1-9][0-9]{2,14}(?:-\+[1-9][0-9]{2,14})?")
+_NUMBER_PREFIX: Final = re.compile(r"\+(?:[1-9][0-9]{0,14})?")
 _ENDPOINT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})")
 
 
@@ -52,6 +53,12 @@ def _number(text: str) -> str:
     return text
 
 
+def _number_prefix(text: str) -> str:
+    if not _NUMBER_PREFIX.fullmatch(text):
+        raise ValueError(f"'{text}' is not the beginning of an E.164 number, such as +44")
+    return text
+
+
 def _number_range(text: str) -> str:
     if not _NUMBER_RANGE.fullmatch(text):
         raise ValueError(f"'{text}' is not a number or range such as +12125550100-+12125550199")
@@ -76,6 +83,7 @@ Domain = Annotated[str, Strict(), AfterValidator(_domain)]
 IpAddress = Annotated[str, Strict(), AfterValidator(_address)]
 Network = Annotated[str, Strict(), AfterValidator(_network)]
 Number = Annotated[str, Strict(), AfterValidator(_number)]
+NumberPrefix = Annotated[str, Strict(), AfterValidator(_number_prefix)]
 NumberRange = Annotated[str, Strict(), AfterValidator(_number_range)]
 HostPort = Annotated[str, Strict(), AfterValidator(_endpoint)]
 FilePath = Path

@@ -14,6 +14,7 @@ from gateway.config.base import (
     HostPort,
     IpAddress,
     Number,
+    NumberPrefix,
     NumberRange,
     Port,
     Seconds,
@@ -102,7 +103,12 @@ class Spin(Section):
     )
     known_senders: tuple[NumberRange, ...] = Field(
         default=(),
-        description="Numbers, or prefixes such as +1212, whose invitations are answered.",
+        description="Numbers and ranges whose invitations are answered.",
+    )
+    invite_prefixes: tuple[NumberPrefix, ...] = Field(
+        default=(),
+        description="Countries and areas that invitations are sent to, as prefixes such as +1 or "
+        "+44; any if empty. Text messages to premium ranges are a known fraud.",
     )
     invitations_per_number_hour: Count = Field(
         default=10, ge=1, description="Invitations sent to one number in an hour."

@@ -14,6 +14,7 @@ from gateway.config.base import (
     IpAddress,
     Network,
     Number,
+    NumberPrefix,
     NumberRange,
     Port,
     Seconds,
@@ -172,12 +173,14 @@ class Trunk(Section):
 
     name: Text = Field(description="Name of the trunk.")
     sources: tuple[Network, ...] = Field(
-        min_length=1, description="Networks the trunk sends from, in CIDR form."
+        min_length=1,
+        description="Networks the trunk sends from, in CIDR form. This is all that is known of "
+        "it: over udp, let no network pass that source from elsewhere.",
     )
     numbers: tuple[NumberRange, ...] = Field(
         min_length=1, description="Numbers and ranges the trunk may call from."
     )
-    allow_prefixes: tuple[Text, ...] = Field(
+    allow_prefixes: tuple[NumberPrefix, ...] = Field(
         default=("+",), description="Prefixes of numbers the trunk may call; others get 403."
     )
     max_calls: Count = Field(default=50, ge=1, description="Calls at once; beyond it 403.")

@@ -58,6 +58,12 @@ def test_a_minimal_file_is_enough(tmp_path: Path) -> None:
         ("\n[sip]\nmax_calls = true\n", "sip.max_calls", "integer"),
         ("\n[[listen]]\nname = 'x'\n", "listen[1].role", "missing"),
         ("\n[[user]]\nusername='a'\nnumbers=['12125550100']\n", "user[0].numbers[0]", "E.164"),
+        (
+            "\n[[trunk]]\nname='t'\nsources=['192.0.2.0/24']\nnumbers=['+12125550100']\n"
+            "allow_prefixes=['44']\n",
+            "trunk[0].allow_prefixes[0]",
+            "beginning of an E.164",
+        ),
         ("\n[[peer]]\nmax_calls = 1\n", "peer[0]", "matches nobody"),
         ("\n[dns]\nnameservers = ['localhost']\n", "dns.nameservers[0]", "ADDRESS:PORT"),
         ("\n[media]\nport_min = 5000\nport_max = 4000\n", "media", "above"),

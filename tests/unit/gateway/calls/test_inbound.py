@@ -21,6 +21,7 @@ from tests.support.call_scene import (
     CallScene,
     from_beta,
     with_flow,
+    within,
 )
 from tests.support.fake_media import sdp
 from tests.support.stir_authority import NOW, URL
@@ -212,3 +213,16 @@ def test_a_number_is_read_from_tel_and_sip_uris() -> None:
 
 def test_time_does_not_pass_by_itself(scene: CallScene) -> None:
     assert scene.now() == NOW
+
+
+def test_a_stranger_transfers_no_device_to_a_number_of_its_choice(home: CallScene) -> None:
+    incoming = home.called()
+    home.only.answer(200, body=sdp("callee"))
+    refer = within("REFER", incoming, "caller", extra=[("Refer-To", "<tel:+19005550100>")])
+    answered = home.receive(refer, FROM_BETA)
+    assert answered.statuses == [403]
+    assert home.sent("REFER") == []
+    by_device = home.receive(within("REFER", incoming, "callee"), FROM_ALICE)
+    (sent,) = home.sent("REFER")
+    sent.answer(202)
+    assert by_device.statuses == [202]
