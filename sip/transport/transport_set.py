@@ -223,7 +223,7 @@ class TransportSet:
         """Tell whether something can be sent on a flow."""
         if flow.transport == "udp":
             return flow.listener in self._udp
-        return self._connections.open(flow.flow_id) is not None
+        return self._connection(flow) is not None
 
     def write(self, flow: Flow, data: bytes) -> None:
         """Send bytes on a flow; raises SendFailed where it is gone or its peer does not read."""
@@ -233,11 +233,21 @@ class TransportSet:
                 raise SendFailed("transport", f"udp: listener {flow.listener} does not exist")
             listener.write(data, flow.remote)
             return
-        connection = self._connections.open(flow.flow_id)
+        connection = self._connection(flow)
         if connection is None or not connection.write(data):
             raise SendFailed(
                 "transport", f"{flow.transport}: the connection of {flow.remote} is gone"
             )
+
+    def _connection(self, flow: Flow) -> StreamConnection | None:
+        """The open connection of a flow, which may be remembered from before a restart.
+
+        Numbers of connections begin anew then: another peer's must not be taken for it.
+        """
+        connection = self._connections.open(flow.flow_id)
+        if connection is None or connection.flow.remote != flow.remote:
+            return None
+        return connection
 
     def flow_token(self, flow: Flow) -> str:
         """Name a flow in one word, for `flow_of` later (a registrar stores it, RFC 5626 5.2)."""

@@ -1,6 +1,7 @@
 """Two endpoints over real sockets: transactions, fail-over and who is to blame."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sip.endpoint import ClientEvent, Endpoint, EndpointSettings, FailedEvent, ResponseEvent
 from sip.flow import Address, Hop, Transport
 from sip.timers import Timers
+from sip.transport.receiver import SendFailed
 from sip.transport.settings import TlsSettings
 from tests.support.sip_endpoints import (
     Events,
@@ -262,6 +264,20 @@ async def test_requests_of_the_callee_go_back_over_the_callers_connection() -> N
         assert statuses(events) == [180, 200]
         for wrong in (token.replace("|tcp", "0|tcp"), "tcp|127.0.0.1:1|1.x|tcp", "junk", ""):
             assert beta.transports.flow_of(wrong) is None
+
+
+async def test_a_flow_of_before_a_restart_is_not_taken_for_another_peers_connection() -> None:
+    callee = User()
+    alphas, betas = listener("tcp", "127.0.0.9"), listener("tcp", "127.0.0.2")
+    async with running(alphas) as alpha, running(betas, user=callee) as beta:
+        alpha.send(request(), [hop_to(beta, "tcp")], Events())
+        await eventually(lambda: callee.flows)
+        flow = callee.flows[0]
+        before = replace(flow, remote=Address(flow.remote.host, flow.remote.port ^ 1))
+        assert beta.transports.is_open(flow)
+        assert not beta.transports.is_open(before)
+        with pytest.raises(SendFailed, match="is gone"):
+            beta.transports.write(before, b"for somebody else")
 
 
 @pytest.mark.rfc("3261", "18.1.1")
