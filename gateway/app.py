@@ -123,7 +123,6 @@ class Gateway:
             media=self._media,
             seal=RouteSeal(derived_key(state, "route tokens", 16)),
             metrics=self.metrics,
-            records=self._records,
             loop_key=loop_key,
             clock=time.time,
         )

@@ -13,7 +13,6 @@ T = TypeVar("T")
 TCHAR = r"A-Za-z0-9\-.!%*_+`'~"
 _TOKEN = re.compile(rf"[{TCHAR}]+")
 QUOTED = r'"(?:[^"\\]++|\\.)*+"'
-_QUOTED = re.compile(QUOTED, re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 # What RFC 3261's qdtext leaves out; a tab may stand as it is.
 _TO_ESCAPE = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
@@ -67,11 +66,6 @@ def quote(text: str) -> str:
 
 def _backslashed(found: re.Match[str]) -> str:
     return "\\" + found.group()
-
-
-def is_quoted(text: str) -> bool:
-    """Say whether the text is one whole quoted string."""
-    return _QUOTED.fullmatch(text) is not None
 
 
 def split_list(value: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ a proxy must not change what it forwards; comparing is done on normalised copies
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sip.grammar import (
@@ -114,10 +114,6 @@ class SipUri:
         return str(
             SipUri(self.scheme, user, password, host, self.port, Parameters(params), headers)
         )
-
-    def with_params(self, params: Parameters) -> "SipUri":
-        """Return a copy with other parameters."""
-        return replace(self, params=params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,21 @@ class Delivery:
             if isinstance(uri := parse_uri(route.uri.replace("{number}", "0")), SipUri)
         )
 
-    async def find(self, number: str) -> tuple[list[Route], MediaTerms]:
+    async def find(self, number: str, called_as: str) -> tuple[list[Route], MediaTerms]:
         """Return the routes to an own number and the media its device is offered.
 
-        Raises CallRefused: 480 where the user is known but not registered, 404 else.
+        `called_as` is the Request-URI: a sips: one is delivered over TLS alone (RFC 3261 section
+        26.2.2). Raises CallRefused: 480 where the user is known but has no device registered that
+        may be called so, 404 else.
         """
+        routes, media = await self._find(number)
+        if called_as[:5].lower() == "sips:":
+            routes = [route for route in routes if route.transports == {"tls"}]
+            if not routes:
+                raise CallRefused(480, "No device of the user can be reached securely")
+        return routes, media
+
+    async def _find(self, number: str) -> tuple[list[Route], MediaTerms]:
         owner = self._callers.owner(number)
         if owner is not None:
             routes = await self._registered(number)

@@ -34,7 +34,7 @@ class InboundSetup(CallSetup):
         self.admit(terms.name, terms.max_calls, 503)
         self.record.policy = terms.identity
         await self._verify()
-        routes, media = await self.wiring.delivery.find(number)
+        routes, media = await self.wiring.delivery.find(number, self.received.request_uri)
         exchange = await self.bridge(WEBRTC, media)
         if self.call is not None:
             self.call.exchange = exchange

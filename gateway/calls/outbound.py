@@ -47,7 +47,7 @@ class OutboundSetup(CallSetup):
             own_headers(self.request.headers, caller.number, self.wiring.config.provider.domain)
         )
         if self.direction == "local":
-            routes, media = await self.wiring.delivery.find(number)
+            routes, media = await self.wiring.delivery.find(number, self.received.request_uri)
             self.go(routes, await self._bridge(caller, media))
         else:
             await self._leave(caller, number)

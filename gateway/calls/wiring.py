@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gateway.calls.delivery import Delivery
 from gateway.calls.forwarding import Forwarder
-from gateway.calls.record import CallRecordFile
 from gateway.calls.route_token import RouteSeal
 from gateway.calls.state import CallTable
 from gateway.config.base import NumberSet
@@ -42,6 +41,5 @@ class Wiring:
     media: MediaEngine
     seal: RouteSeal
     metrics: Metrics
-    records: CallRecordFile
     loop_key: bytes
     clock: Callable[[], float]

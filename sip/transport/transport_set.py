@@ -113,13 +113,6 @@ class TransportSet:
         advertised = self._settings[listener].sent_by
         return Address(advertised.host, advertised.port or self.bound(listener).port)
 
-    def has_transport(self, transport: Transport, *, listener: str | None = None) -> bool:
-        """Tell whether something can be sent on a transport (from a certain listener)."""
-        return any(
-            settings.transport == transport and listener in (None, settings.name)
-            for settings in self._settings.values()
-        )
-
     def sibling(self, hop: Hop, transport: Transport) -> str | None:
         """Give the listener of another transport at the address a hop would be sent from."""
         try:

@@ -323,7 +323,6 @@ class CallScene:
             media=cast(MediaEngine, self.media),
             seal=self.seal,
             metrics=self.metrics,
-            records=records,
             loop_key=loop_key,
             clock=self.now,
         )

@@ -226,3 +226,13 @@ def test_a_stranger_transfers_no_device_to_a_number_of_its_choice(home: CallScen
     (sent,) = home.sent("REFER")
     sent.answer(202)
     assert by_device.statuses == [202]
+
+
+def test_a_sips_call_is_delivered_over_tls_alone(scene: CallScene) -> None:
+    scene.register(ALICE, FROM_ALICE)
+    secure = scene.signed(from_beta()).with_uri(f"sips:{ALICE}@alpha.example")
+    assert scene.called(secure).statuses == [480]
+    over_tls = with_flow(FROM_ALICE, transport="tls", flow_id=9)
+    scene.register(ALICE, over_tls)
+    scene.called(secure)
+    assert [hop.transport for hop in scene.only.hops] == ["tls"]
