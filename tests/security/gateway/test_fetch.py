@@ -303,10 +303,10 @@ async def test_one_slow_host_takes_few_places_and_delays_nobody_else(
         assert fetched.status == 200
         assert slow.connections <= 2
         failures = await asyncio.gather(*stuck)
-    # Whoever waited may get a place in its last moment, when the first ones' time is over.
+    # Whoever waited may get a place in its last moment, and run out of time in any phase.
     reasons = [failed.reason for failed in failures]
     assert reasons.count(FailureReason.TIMEOUT) >= 2
-    assert set(reasons) == {FailureReason.TIMEOUT, FailureReason.BUSY}
+    assert FailureReason.BUSY in reasons
 
 
 async def test_too_many_requests_fail_at_once(authority: TestAuthority) -> None:
