@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import time
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal
 
+from gateway.line_file import LineFile
 from sip.flow import Flow
 from sip.message import Request, Response
 
@@ -35,29 +34,24 @@ class MessageTrace:
 
     def __init__(self, gateway: str, path: Path | None) -> None:
         self._gateway = gateway
-        self._file: TextIO | None = None
-        self.lost = 0
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
+        self._lines = LineFile(path)
+
+    @property
+    def lost(self) -> int:
+        """Messages that could not be written down."""
+        return self._lines.lost
 
     @property
     def active(self) -> bool:
         """Whether messages are written at all."""
-        return self._file is not None
+        return self._lines.active
 
     def message(
         self, direction: Literal["in", "out"], flow: Flow, message: Request | Response
     ) -> None:
         """Write one message down."""
-        if self._file is None:
-            return
-        try:
-            record = self._record(direction, flow, message)
-            self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-            self._file.flush()
-        except (OSError, ValueError):
-            self.lost += 1
+        if self._lines.active:
+            self._lines.write(self._record(direction, flow, message))
 
     def _record(self, direction: str, flow: Flow, message: Request | Response) -> dict[str, Any]:
         text = redacted(message.to_bytes().decode("utf-8", "backslashreplace"))
@@ -77,7 +71,4 @@ class MessageTrace:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._file = None
+        self._lines.close()

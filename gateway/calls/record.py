@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from discovery.model import Resolution
+from gateway.line_file import LineFile
 
 
 @dataclass(slots=True)
@@ -44,27 +44,20 @@ class CallRecordFile:
     """Appends one JSON object a call; a full disk costs records, never calls."""
 
     def __init__(self, path: Path | None) -> None:
-        self._file: TextIO | None = None
-        self.lost = 0
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
+        self._lines = LineFile(path)
+
+    @property
+    def lost(self) -> int:
+        """Records that could not be written."""
+        return self._lines.lost
 
     def write(self, record: CallRecord) -> None:
         """Append a record and hand it to the operating system."""
-        if self._file is None:
-            return
-        try:
-            self._file.write(json.dumps(record.as_json(), separators=(",", ":")) + "\n")
-            self._file.flush()
-        except OSError:
-            self.lost += 1
+        self._lines.write(record.as_json())
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._lines.close()
 
 
 def resolution_record(resolution: Resolution) -> dict[str, Any]:
