@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.markup import escape
 
-from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console, usage_error
+from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
 from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import Config, ConfigError
 from gateway.config.base import split_endpoint
@@ -42,12 +42,11 @@ def call(
     try:
         phone = _phone_settings(settings, user, index, sender)
     except ConfigError as error:
-        usage_error(escape(str(error)))
+        usage_error(str(error))
     try:
         outcome = asyncio.run(_call(phone, number, seconds, quiet=as_json))
     except SoftphoneError as error:
-        error_console.print(f"[bold red]spingate:[/] {escape(str(error))}")
-        raise typer.Exit(EXIT_FAILED) from None
+        failure(str(error))
     if as_json:
         emit_json(outcome)
     raise typer.Exit(0 if outcome["answered"] else EXIT_FAILED)
@@ -57,7 +56,7 @@ def _user(config: Config, number: str) -> tuple[User, int]:
     owners = [(user, index) for index, user in enumerate(config.user) if number in user.numbers]
     if not owners:
         known = ", ".join(number for user in config.user for number in user.numbers) or "none"
-        usage_error(f"--from {escape(number)} is no user's number; configured are: {known}")
+        usage_error(f"--from {number} is no user's number; configured are: {known}")
     return owners[0]
 
 

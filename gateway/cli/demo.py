@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console
+from gateway.cli.output import EXIT_FAILED, console, emit_json, failure
 from gateway.demo.provider import SceneError
 from gateway.demo.report import CallReport, print_report
 from gateway.demo.scene import ALICE, BOB, Scene
@@ -34,8 +34,7 @@ def demo(
     try:
         ok = asyncio.run(_demo(folder.resolve(), as_json=as_json, stay=stay))
     except (SceneError, SoftphoneError, OSError) as error:
-        error_console.print(f"[bold red]spingate:[/] {error}")
-        raise typer.Exit(EXIT_FAILED) from None
+        failure(str(error))
     except KeyboardInterrupt:
         ok = True
     raise typer.Exit(0 if ok else EXIT_FAILED)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console, usage_error
+from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
 from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import ConfigError
 from gateway.http.admin_client import NoGateway, WrongQuestion, ask_admin
@@ -33,10 +33,9 @@ def discover(
         patience = settings.discovery.budget_seconds + 5.0
         resolution = asyncio.run(ask_admin(settings, "/v1/discover", question, timeout=patience))
     except (ConfigError, WrongQuestion) as error:
-        usage_error(escape(str(error)))
+        usage_error(str(error))
     except NoGateway as error:
-        error_console.print(f"[bold red]spingate:[/] {escape(str(error))}")
-        raise typer.Exit(EXIT_FAILED) from None
+        failure(str(error))
     if as_json:
         emit_json(resolution)
     else:

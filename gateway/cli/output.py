@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from rich.console import Console
+from rich.markup import escape
 
 EXIT_WELL: Final = 0
 EXIT_FAILED: Final = 1
@@ -29,5 +30,16 @@ def emit_json(record: Mapping[str, object]) -> None:
 
 def usage_error(text: str) -> NoReturn:
     """Say on standard error what was wrong with the call of the command, and exit with 2."""
-    error_console.print(f"[bold red]spingate:[/] {text}", markup=True, soft_wrap=True)
+    _complain(text)
     raise SystemExit(EXIT_USAGE)
+
+
+def failure(text: str) -> NoReturn:
+    """Say on standard error what did not work, and exit with 1."""
+    _complain(text)
+    raise SystemExit(EXIT_FAILED)
+
+
+def _complain(text: str) -> None:
+    """One line, however long: scripts and logs read it as well as people."""
+    error_console.print(f"[bold red]spingate:[/] {escape(text)}", soft_wrap=True)

@@ -34,7 +34,7 @@ def read_config(path: Path) -> Config:
     try:
         return load_config(path)
     except ConfigError as error:
-        usage_error(escape(str(error)))
+        usage_error(str(error))
 
 
 def run(config: ConfigFile) -> None:
@@ -48,7 +48,7 @@ def run(config: ConfigFile) -> None:
         check_ports(settings)
         uvloop.run(serve(settings, keys))
     except ConfigError as error:
-        usage_error(escape(str(error)))
+        usage_error(str(error))
 
 
 def check(config: ConfigFile, as_json: Json = False) -> None:

@@ -46,7 +46,7 @@ def _read(name: str) -> bytes:
         return Path(name).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        usage_error(f"cannot read {escape(printable(name))}: {escape(reason)}")
+        usage_error(f"cannot read {printable(name)}: {reason}")
 
 
 def _check_one(name: str, data: bytes, json: bool) -> bool:

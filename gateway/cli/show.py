@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console, usage_error
+from gateway.cli.output import console, emit_json, failure, usage_error
 from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import ConfigError
 from gateway.http.admin_client import NoGateway, ask_admin
@@ -28,10 +28,9 @@ def show(
     try:
         entries = asyncio.run(ask_admin(settings, f"/v1/{what}"))[what]
     except ConfigError as error:
-        usage_error(escape(str(error)))
+        usage_error(str(error))
     except NoGateway as error:
-        error_console.print(f"[bold red]spingate:[/] {escape(str(error))}")
-        raise typer.Exit(EXIT_FAILED) from None
+        failure(str(error))
     if as_json:
         for entry in entries:
             emit_json(entry)

@@ -79,9 +79,9 @@ def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as problem:
-        usage_error(escape(_printable(f"{name}: {problem.strerror or problem}")))
+        usage_error(_printable(f"{name}: {problem.strerror or problem}"))
     except ValueError:  # a NUL in the name
-        usage_error(escape(_printable(f"{name!r}: no file name")))
+        usage_error(_printable(f"{name!r}: no file name"))
 
 
 def _print_assessment(name: str, kind: str | None, assessment: Assessment) -> None:

@@ -16,7 +16,7 @@ import aiohttp
 from gateway.config import Config, load_config
 from gateway.config.files import read_secret
 
-_STARTING_SECONDS: Final = 20.0
+_STARTING_SECONDS: Final = 60.0
 _STOPPING_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
 _LOG_TAIL: Final = 5
