@@ -114,8 +114,14 @@ def marked_headers(request: Request, verstat: str | None, orig: str | None) -> H
     The mark stands in P-Asserted-Identity, in the user part, as 3GPP TS 24.229 section 7.2A.20
     has it. What an untrusted peer asserted is removed (RFC 3325 section 5). `orig` is the number
     that was verified; where none was, the From number is what the mark speaks of.
+
+    Between providers the number of a caller who asked for privacy travels all the same, in the
+    PASSporT; the device of the called user gets neither it nor the PASSporT (RFC 3323, RFC 3325
+    section 7, RFC 8224 section 11).
     """
     kept = _without_verstat(request.headers.without(*_ASSERTED))
+    if _wants_privacy(request.headers):
+        return kept.without("Identity")
     if verstat is None:
         return kept
     uri = request.from_.uri
@@ -134,6 +140,12 @@ def dialog_headers(headers: Headers) -> Headers:
     Nobody verifies who sends such a request, so that it asserts nothing.
     """
     return _without_verstat(headers.without(*_ASSERTED, *_CREDENTIALS))
+
+
+def _wants_privacy(headers: Headers) -> bool:
+    """Whether the caller's identity is not to be shown (RFC 3323 section 4.2, RFC 3325 9.3)."""
+    asked = {priv.strip().lower() for value in headers.all("Privacy") for priv in value.split(";")}
+    return bool(asked & {"id", "user"}) and "none" not in asked
 
 
 def _without_verstat(headers: Headers) -> Headers:

@@ -89,19 +89,34 @@ class Ending:
         for call in self._calls.overdue(now):
             self.hang_up(call, "call lasted too long", sides=_BOTH)
 
-    def hang_up(self, call: Call, reason: str, sides: Sequence[Side]) -> None:
-        """Send BYE to the given sides of an answered call and forget it."""
+    def refuse_answer(self, call: Call, reason: str, cseq: int) -> None:
+        """End the callee's half of a call whose 2xx cannot be passed on: ACK it, then BYE.
+
+        `cseq` is the INVITE's. Without the ACK the callee would repeat its 2xx until the BYE is
+        through (RFC 3261 section 13.3.1.4).
+        """
+        acknowledgement = call.dialog.ack(cseq) if call.dialog is not None else None
+        self.hang_up(call, reason, ("callee",), acknowledgement)
+
+    def hang_up(
+        self, call: Call, reason: str, sides: Sequence[Side], first: Request | None = None
+    ) -> None:
+        """Send BYE to the given sides of an answered call, after `first`, and forget it."""
         if call.record.reason is None:
             call.record.reason = reason
         if call.dialog is not None:
             for side in sides:
                 cseq = call.cseqs.get(other(side), 0) + 1
                 request = call.dialog.bye(side, cseq, reason_value(480, reason))
-                self._forwarder.spawn(self._send_bye(call, side, request))
+                self._forwarder.spawn(self._send_bye(call, side, request, first))
         self.end(call, call.record)
 
-    async def _send_bye(self, call: Call, side: Side, request: Request) -> None:
+    async def _send_bye(
+        self, call: Call, side: Side, request: Request, first: Request | None
+    ) -> None:
         hops = await self._hops(call, side, request)
+        if hops and first is not None:
+            self._forwarder.endpoint.send_stateless(first, hops[0])
         if hops:
             self._forwarder.endpoint.send(request, hops, _ignore)
 

@@ -45,6 +45,18 @@ class DialogFacts:
             callee_target=callee or self.callee_target,
         )
 
+    def ack(self, cseq: int) -> Request:
+        """Return the ACK for the callee's 2xx, with the CSeq number of the INVITE (13.2.2.4)."""
+        headers = [("Route", route) for route in self.callee_routes]
+        headers += [
+            ("Max-Forwards", "70"),
+            ("From", self.caller),
+            ("To", self.callee),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{cseq} ACK"),
+        ]
+        return Request("ACK", self.callee_target, Headers.of(*headers))
+
     def bye(self, to: Side, cseq: int, reason: str) -> Request:
         """Return the BYE for one side; `reason` is a Reason header field value."""
         if to == "callee":

@@ -246,7 +246,8 @@ class CallSetup(ABC):
         self._hung_up.add(tag)
         if self.call is not None:
             self.call.dialog = dialog_facts(self.received, response, self.wiring.listeners.is_ours)
-            self.ending.hang_up(self.call, f"media: {reason}", sides=("callee",))
+            cseq = self.received.cseq.number
+            self.ending.refuse_answer(self.call, f"media: {reason}", cseq)
 
     def finished(self) -> None:
         """Forget a call that was not answered.

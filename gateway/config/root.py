@@ -6,7 +6,16 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from gateway.config.base import Domain, FilePath, IpAddress, NumberRange, Port, Section, Text
+from gateway.config.base import (
+    Domain,
+    FilePath,
+    IpAddress,
+    NumberRange,
+    NumberSet,
+    Port,
+    Section,
+    Text,
+)
 from gateway.config.discovery import Discovery, Dns, Sms, Spin
 from gateway.config.media import Media
 from gateway.config.sip import Listen, Peer, Registrar, Route, Sip, Trunk, User
@@ -99,6 +108,22 @@ class Config(Section):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"[[{key}]] names '{twice[0]}' twice")
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_have_one_owner(self) -> Self:
+        served = NumberSet(self.provider.numbers)
+        owners: dict[str, str] = {}
+        for user in self.user:
+            for number in user.numbers:
+                if number not in served:
+                    raise ValueError(
+                        f"user '{user.username}' has {number}, which is not in provider.numbers"
+                    )
+                if owners.setdefault(number, user.username) != user.username:
+                    raise ValueError(
+                        f"{number} belongs to '{owners[number]}' and '{user.username}'"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -65,6 +65,17 @@ def test_a_minimal_file_is_enough(tmp_path: Path) -> None:
             "beginning of an E.164",
         ),
         ("\n[[peer]]\nmax_calls = 1\n", "peer[0]", "matches nobody"),
+        (
+            "\n[[user]]\nusername='a'\npassword='p'\nnumbers=['+12125550200']\n",
+            "configuration",
+            "not in provider.numbers",
+        ),
+        (
+            "\n[[user]]\nusername='a'\npassword='p'\nnumbers=['+12125550100']\n"
+            "[[user]]\nusername='b'\npassword='p'\nnumbers=['+12125550100']\n",
+            "configuration",
+            "belongs to 'a' and 'b'",
+        ),
         ("\n[dns]\nnameservers = ['localhost']\n", "dns.nameservers[0]", "ADDRESS:PORT"),
         ("\n[media]\nport_min = 5000\nport_max = 4000\n", "media", "above"),
         ("\nnonsense", "edge.toml", "TOML"),

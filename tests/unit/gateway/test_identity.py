@@ -183,3 +183,22 @@ async def test_without_a_verification_service_calls_are_refused() -> None:
         await blind.verify(request())
     assert refused.value.status == 501
     assert blind.sign(request(), orig=ORIG_TN, dest=DEST_TN, attest="A") == (request(), None)
+
+
+@pytest.mark.parametrize("asked", ["id", "header; ID", "user;id;critical"])
+def test_the_device_of_the_called_user_learns_nothing_of_a_caller_who_wants_privacy(
+    asked: str,
+) -> None:
+    message = shown("<sip:anonymous@anonymous.invalid>;tag=a")
+    headers = message.headers.append("Privacy", asked).append("Identity", "a.b.c;info=<x>")
+    marked = marked_headers(message.with_headers(headers), PASSED, "+14155550100")
+    assert "Identity" not in marked
+    assert "P-Asserted-Identity" not in marked
+    assert "4155550100" not in str(list(marked))
+
+
+@pytest.mark.parametrize("asked", ["none", "none;id", "session"])
+def test_other_kinds_of_privacy_hide_no_number(asked: str) -> None:
+    message = shown("<sip:+14155550100@alpha.example>;tag=a")
+    private = message.with_headers(message.headers.append("Privacy", asked))
+    assert "P-Asserted-Identity" in marked_headers(private, PASSED, "+14155550100")

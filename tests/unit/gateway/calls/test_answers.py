@@ -109,8 +109,9 @@ def test_an_answer_that_cannot_be_used_is_an_error_here_and_a_bye_there(scene: C
     scene.only.answer(200, body=sdp("callee"))
     assert incoming.statuses == [488]
     assert incoming.last.headers.get("Reason") == 'SIP;cause=488;text="not \\"protected\\""'
-    (bye,) = scene.sent("BYE")
-    assert bye.request.to.tag == "callee"
+    (ack,), (bye,) = scene.sent("ACK"), scene.sent("BYE")
+    assert ack.request.to.tag == bye.request.to.tag == "callee"
+    assert ack.request.cseq.number == incoming.request.cseq.number
     assert len(scene.calls) == len(scene.control) == 0
     assert scene.media.only.closed == 1
 
