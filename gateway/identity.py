@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.call_facts import call_facts, identity_values, live_facts
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
+from sip.digest_fields import MalformedDigest, parse_digest
 from sip.fields import format_date
 from sip.headers import Headers
 from sip.host import write_host
@@ -25,6 +26,7 @@ from stir.verification import VerificationService
 # The last one was never standardised, but PBXs believe it.
 _ASSERTED: Final = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 _CREDENTIALS: Final = ("Proxy-Authorization", "Authorization")
+_MAX_CREDENTIALS: Final = 8
 _MAX_DATE_SKEW: Final = 60
 # A parameter, its name perhaps written with escapes, its value perhaps quoted.
 _VERSTAT: Final = re.compile(
@@ -102,10 +104,25 @@ def called_number(uri: Uri) -> str | None:
 
 
 def own_headers(headers: Headers, number: str, domain: str) -> Headers:
-    """Return the header fields of an own user's request as they leave: who calls is asserted by
-    us (RFC 3325 section 5), credentials and what else only we may say is taken out."""
+    """Return the header fields of an own user's request as they leave.
+
+    Who calls is asserted by us (RFC 3325 section 5); what else only we may say is taken out, and
+    so are credentials for our realm. Those for another one are for whoever challenged the user
+    (RFC 3261 section 22.3).
+    """
     kept = _without_verstat(headers.without(*_ASSERTED, *_CREDENTIALS, "Identity"))
+    for value in headers.all("Proxy-Authorization")[:_MAX_CREDENTIALS]:
+        if _is_for_another_realm(value, domain):
+            kept = kept.append("Proxy-Authorization", value)
     return kept.append("P-Asserted-Identity", f"<sip:{number}@{domain};user=phone>")
+
+
+def _is_for_another_realm(value: str, realm: str) -> bool:
+    try:
+        fields = parse_digest(value)
+    except MalformedDigest:
+        return False
+    return fields is not None and fields.realm != realm
 
 
 def marked_headers(request: Request, verstat: str | None, orig: str | None) -> Headers:

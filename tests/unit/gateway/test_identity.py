@@ -202,3 +202,15 @@ def test_other_kinds_of_privacy_hide_no_number(asked: str) -> None:
     message = shown("<sip:+14155550100@alpha.example>;tag=a")
     private = message.with_headers(message.headers.append("Privacy", asked))
     assert "P-Asserted-Identity" in marked_headers(private, PASSED, "+14155550100")
+
+
+def test_credentials_for_another_realm_go_on_and_ours_stay_here() -> None:
+    """RFC 3261 section 22.3: a callee's proxy may have challenged the user."""
+    digest = (
+        'Digest username="alice", nonce="n", uri="sip:x", qop=auth, nc=00000001, cnonce="c", '
+        f'response="{"0" * 32}"'
+    )
+    ours, theirs = f'{digest}, realm="alpha.example"', f'{digest}, realm="beta.example"'
+    given = Headers.of(("Proxy-Authorization", ours), ("Proxy-Authorization", theirs))
+    left = own_headers(given, "+14155550100", "alpha.example")
+    assert left.all("Proxy-Authorization") == (theirs,)
