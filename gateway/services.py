@@ -108,7 +108,8 @@ def make_verification(config: Config, keys: Keys) -> VerificationService | None:
 def make_peer_policy(config: Config) -> PeerPolicy:
     """Return the policy for calls from peers."""
     verification = config.stir.verification
-    return PeerPolicy(config.peer, verification.policy if verification else "require")
+    default = verification.policy if verification else "require"
+    return PeerPolicy(config.peer, default, config.sip.max_calls_per_stranger)
 
 
 def make_media_engine(config: Config) -> MediaEngine:

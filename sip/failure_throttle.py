@@ -6,7 +6,8 @@ from collections import OrderedDict
 class FailureThrottle:
     """Blocks a source for `block` seconds after `allowed` failures within `window` seconds.
 
-    Counting is per source address, so that one guesser cannot lock a user out. At most `limit`
+    Counting is per source address, so that one guesser cannot lock a user out. A success forgives
+    nothing: one valid account would let its owner guess at all others. At most `limit`
     sources are remembered, the one that failed longest ago is forgotten first.
     """
 
@@ -44,7 +45,3 @@ class FailureThrottle:
         if len(self._sources) >= self._limit:
             self._sources.popitem(last=False)
         self._sources[source] = (began, failures, until)
-
-    def succeeded(self, source: str) -> None:
-        """Forget the failures of a source that knew a password."""
-        self._sources.pop(source, None)

@@ -47,9 +47,11 @@ class DialogRequest:
         self._by: Side = "caller"
         self._exchange: SdpExchange | None = None
         self._forwarding: Forwarding | None = None
+        self._cancelled = False
 
     def cancel(self) -> None:
-        """A CANCEL for a re-INVITE."""
+        """A CANCEL for a re-INVITE; one whose SDP is still being replaced is not sent at all."""
+        self._cancelled = True
         if self._forwarding is not None:
             self._forwarding.cancel()
 
@@ -84,6 +86,11 @@ class DialogRequest:
             request = await self._exchanged(request, passage)
         except MediaRefused as error:
             self._refuse(CallRefused(error.status, error.reason))
+            return
+        if self._cancelled:
+            if self._exchange is not None:
+                self._exchange.failed()
+            self._refuse(CallRefused(487))
             return
         self._forward(request, passage)
 

@@ -110,6 +110,11 @@ class Sip(Section):
         default=120.0, gt=0, description="A connection without traffic is closed after this."
     )
     max_calls: Count = Field(default=20_000, ge=1, description="Calls at once; beyond it 503.")
+    max_calls_per_stranger: Count = Field(
+        default=1_000,
+        ge=1,
+        description="Calls at once from one address that is no [[peer]]; beyond it 503.",
+    )
     max_call_seconds: Seconds = Field(
         default=43_200.0, ge=60, description="A call whose end was never seen is forgotten then."
     )

@@ -37,7 +37,6 @@ class Logins:
             raise CallRefused(503, "Too many wrong passwords", headers=headers)
         result = await self._digest.check(request, proxy=proxy, now=now)
         if isinstance(result, Authenticated):
-            self._throttle.succeeded(source)
             return result.username
         if isinstance(result, Challenged):
             if result.reason == "wrong":

@@ -23,11 +23,12 @@ class PeerTerms:
 
 
 class PeerPolicy:
-    """Matches the flow of a request to the first configured peer, or to the default terms."""
+    """Matches the flow of a request to the first configured peer, or to the default terms.
 
-    def __init__(
-        self, peers: Sequence[Peer], default: IdentityPolicy, max_calls: int = 1_000
-    ) -> None:
+    `max_calls` is the limit of calls at once for each address that is no configured peer.
+    """
+
+    def __init__(self, peers: Sequence[Peer], default: IdentityPolicy, max_calls: int) -> None:
         self._default = default
         self._max_calls = max_calls
         self._peers: list[tuple[str | None, list[IPv4Network | IPv6Network], PeerTerms]] = []

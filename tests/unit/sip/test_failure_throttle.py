@@ -20,14 +20,6 @@ def test_failures_far_apart_are_mistakes_and_not_guesses() -> None:
         assert throttle.blocked_for("192.0.2.1", second) == 0
 
 
-def test_a_success_forgives_the_failures_before() -> None:
-    throttle = FailureThrottle(allowed=2)
-    throttle.failed("192.0.2.1", 0)
-    throttle.succeeded("192.0.2.1")
-    throttle.failed("192.0.2.1", 1)
-    assert throttle.blocked_for("192.0.2.1", 1) == 0
-
-
 def test_only_so_many_sources_are_remembered() -> None:
     throttle = FailureThrottle(allowed=1, limit=10)
     for number in range(1000):

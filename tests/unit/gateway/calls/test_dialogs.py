@@ -228,6 +228,19 @@ def test_a_reinvite_is_cancelled_like_any_invite(scene: CallScene, call: Incomin
     assert len(scene.calls) == 1
 
 
+def test_a_reinvite_cancelled_before_it_could_leave_is_never_sent(
+    scene: CallScene, call: Incoming
+) -> None:
+    gate = scene.media.only.gate = asyncio.Event()
+    before = len(scene.sent("INVITE"))
+    again = scene.receive(within("INVITE", call, "caller", body=sdp("hold")), FROM_ALICE)
+    again.cancel()
+    scene.loop.do(gate.set)
+    assert again.statuses == [487]
+    assert len(scene.sent("INVITE")) == before
+    assert len(scene.calls) == 1
+
+
 def test_a_body_that_is_no_sdp_passes_untouched(scene: CallScene, call: Incoming) -> None:
     request = within("INFO", call, "caller", extra=(("Content-Type", "application/dtmf-relay"),))
     scene.receive(Request("INFO", request.request_uri, request.headers, b"Signal=5"), FROM_ALICE)

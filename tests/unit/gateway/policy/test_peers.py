@@ -31,12 +31,12 @@ def flow(host: str, *names: str) -> Flow:
     ],
 )
 def test_a_peer_is_known_by_what_it_proves(came: Flow, name: str, identity: str) -> None:
-    terms = PeerPolicy([BY_NAME, BY_PLACE, BY_BOTH], "require").terms(came)
+    terms = PeerPolicy([BY_NAME, BY_PLACE, BY_BOTH], "require", 100).terms(came)
     assert (terms.name, terms.identity) == (name, identity)
 
 
 def test_the_first_peer_that_matches_counts() -> None:
-    policy = PeerPolicy([BY_PLACE, BY_NAME], "require")
+    policy = PeerPolicy([BY_PLACE, BY_NAME], "require", 100)
     assert policy.terms(flow("203.0.113.9", "beta.example")).identity == "observe"
 
 
