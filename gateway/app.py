@@ -35,6 +35,7 @@ from gateway.http.repository import CertificateRepository
 from gateway.keys import Keys, derived_key
 from gateway.listeners import Listeners
 from gateway.locations import Locations
+from gateway.loop_faults import on_loop_fault
 from gateway.metrics import Metrics, SipObserver
 from gateway.operator_view import OperatorView
 from gateway.policy.callers import CallerPolicy
@@ -314,6 +315,8 @@ def _lookup(config: Config, keys: Keys) -> CredentialLookup:
 
 async def serve(config: Config, keys: Keys) -> None:
     """Run a gateway until SIGTERM (drain) or SIGINT (stop now). Raises ConfigError."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(on_loop_fault)
     gateway = Gateway(config, keys)
     await gateway.start()
     # What start-up made lives as long as the process: the collector need not visit it again.
@@ -322,7 +325,6 @@ async def serve(config: Config, keys: Keys) -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
     _log.info("serving", domain=config.provider.domain, listeners=len(config.listen))
     received: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received.put_nowait, number)
     drain = _DRAIN_SECONDS if await received.get() is signal.SIGTERM else 0.0
