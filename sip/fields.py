@@ -314,7 +314,13 @@ def parse_date(value: str) -> int:
 
 def format_date(epoch: float) -> str:
     """Write epoch seconds as a SIP-date (RFC 3261 section 20.17)."""
-    moment = datetime.fromtimestamp(int(epoch), tz=UTC)
+    return _date_of(int(epoch))
+
+
+@lru_cache(maxsize=8)
+def _date_of(second: int) -> str:
+    """The calls of one second have one Date."""
+    moment = datetime.fromtimestamp(second, tz=UTC)
     return (
         f"{_DAYS[moment.weekday()]}, {moment.day:02d} {_MONTHS[moment.month - 1]} "
         f"{moment.year:04d} {moment:%H:%M:%S} GMT"

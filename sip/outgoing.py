@@ -47,10 +47,13 @@ class Driver(Protocol):
 
 @dataclass(slots=True)
 class _Sent:
-    """A client transaction of the layer: an attempt of a request, or a CANCEL (no user)."""
+    """A client transaction of the layer: an attempt of a request, or a CANCEL (no user).
+
+    `request` is kept for a CANCEL, until the final response.
+    """
 
     user: ClientTransaction | None
-    request: Request
+    request: Request | None
     flow: Flow
     answered: bool = False
     fault: str | None = None
@@ -155,7 +158,7 @@ class Outgoing:
     def cancel(self, key: ClientKey, headers: Sequence[tuple[str, str]]) -> None:
         """Send CANCEL after the request of `key` (RFC 3261 9.1)."""
         sent = self._sent.get(key)
-        if sent is None:
+        if sent is None or sent.request is None:
             return
         request = cancel_for(sent.request)
         for name, value in headers:
@@ -190,6 +193,8 @@ class Outgoing:
         sent = self._sent.get(key)
         if sent is not None:
             sent.answered = True
+            if response.status_code >= 200:
+                sent.request = None
             if sent.user is not None:
                 sent.user.response_received(key, response)
 
