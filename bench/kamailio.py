@@ -22,8 +22,8 @@ from bench.chain import CALLED, CALLER, Run
 from bench.process import Usage, usage
 from bench.sipp import Load, call, callee, is_bound
 from gateway.demo.network import choose_prefix
-from stir.issuing import issue_sti_certificate, make_root
-from stir.tn_auth_list import One, TnAuthList
+from stir.certificates.issuing import issue_sti_certificate, make_root
+from stir.certificates.tn_auth_list import One, TnAuthList
 
 CONFIGURATION: Final = Path(__file__).parent / "kamailio.cfg"
 _MODULES: Final = "/usr/lib/*/kamailio/modules/secsipid.so"

@@ -58,7 +58,7 @@ from gateway.trace import MessageTrace
 from sip.digest import CredentialLookup, DigestAuthenticator, StoredCredential
 from sip.endpoint import Endpoint
 from sip.failure_throttle import FailureThrottle
-from stir.credential_cache import CredentialCache
+from stir.certificates.credential_cache import CredentialCache
 
 _DRAIN_SECONDS: Final = 30.0
 _DRAIN_POLL_SECONDS: Final = 0.2

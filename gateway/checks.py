@@ -22,7 +22,12 @@ from gateway.services import make_fetch_client, make_resolver
 from sip.dns import DnsUnavailable
 from sip.locate import NotLocated, locate
 from sip.uri import SipUri
-from stir.certificate import MalformedCredential, load_credential, tn_auth_list_of, unfitness
+from stir.certificates.certificate import (
+    MalformedCredential,
+    load_credential,
+    tn_auth_list_of,
+    unfitness,
+)
 
 Outcome = Literal["passed", "failed", "skipped"]
 

@@ -20,7 +20,7 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from stir.authentication import AuthenticationService
-from stir.certificate import KeyMismatch, MalformedCredential, load_certificates
+from stir.certificates.certificate import KeyMismatch, MalformedCredential, load_certificates
 
 _SECRET_BYTES: Final = 32
 

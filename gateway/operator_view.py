@@ -19,8 +19,8 @@ from gateway.numbers import dialled_number
 from gateway.resolution import Resolver
 from media.session import MediaEngine
 from sip.endpoint import Endpoint
-from stir.certificate import Credential
-from stir.credential_cache import CredentialCache
+from stir.certificates.certificate import Credential
+from stir.certificates.credential_cache import CredentialCache
 
 _LONGEST_LIST: Final = 1_000
 _SERVICES: Final = {"voice": Service.VOICE, "video": Service.VIDEO, "message": Service.IM}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from stir.certificate import ES256, load_certificates, load_private_key, match_key
+from stir.certificates.certificate import ES256, load_certificates, load_private_key, match_key
 from stir.media_keys import Fingerprint, media_keys_claim
 from stir.passport import encode_part, signing_input
 from stir.strict_json import MalformedJson, canonical

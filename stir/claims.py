@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from stir.certificate import Problem
+from stir.certificates.certificate import Problem
 from stir.media_keys import read_media_keys
 from stir.reason import Reason
 from stir.telephone_number import canonical_uri, canonicalise, number_in_uri

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from stir.checks.inspection import CallFacts
 from stir.identity import Identity
-from stir.inspection import CallFacts
 from stir.media_keys import media_keys_claim
 from stir.passport import MalformedPassport, signing_input
 from stir.telephone_number import canonical_uri, number_of

@@ -14,19 +14,19 @@ from typing import Final
 
 from cryptography import x509
 
-from stir.certificate import Credential, CredentialUnavailable
-from stir.chain import Path, PathBuilder
-from stir.credential_steps import CREDENTIAL_STEPS
-from stir.inspection import (
+from stir.certificates.certificate import Credential, CredentialUnavailable
+from stir.certificates.chain import Path, PathBuilder
+from stir.checks.credential_steps import CREDENTIAL_STEPS
+from stir.checks.inspection import (
     AnyCredential,
     CallFacts,
     Form,
     Inspection,
     VerificationPolicy,
 )
+from stir.checks.token_steps import TOKEN_STEPS
 from stir.reason import Reason
 from stir.replay import ReplayCache
-from stir.token_steps import TOKEN_STEPS
 from stir.verdict import CallVerdict, Check, Outcome, Verdict, decide
 
 __all__ = [

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
 from gateway.cli.stir_input import read_file, read_time
-from stir.certificate import (
+from stir.certificates.certificate import (
     KeyMismatch,
     MalformedCredential,
     is_authority,
@@ -25,7 +25,7 @@ from stir.certificate import (
     unfitness,
     validity_problem,
 )
-from stir.issuing import (
+from stir.certificates.issuing import (
     DAY,
     Authority,
     Issued,
@@ -40,8 +40,8 @@ from stir.issuing import (
     read_csr,
     to_pem,
 )
+from stir.certificates.tn_auth_list import Entry, MalformedTnAuthList, One, Range, Spc, TnAuthList
 from stir.reason import Reason
-from stir.tn_auth_list import Entry, MalformedTnAuthList, One, Range, Spc, TnAuthList
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: inspect, development CA, requests.")
 

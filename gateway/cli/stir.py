@@ -28,8 +28,8 @@ from gateway.cli.stir_report import (
     show_findings,
 )
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest
-from stir.certificate import KeyMismatch, MalformedCredential
-from stir.inspection import AnyCredential
+from stir.certificates.certificate import KeyMismatch, MalformedCredential
+from stir.checks.inspection import AnyCredential
 from stir.media_keys import Fingerprint
 from stir.passport import parse_passport
 from stir.reason import Reason

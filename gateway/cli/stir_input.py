@@ -15,14 +15,14 @@ from gateway.call_facts import call_facts, identity_values
 from gateway.cli.output import usage_error
 from sip.message import Request
 from sip.parser import MalformedMessage, parse_datagram
-from stir.certificate import (
+from stir.certificates.certificate import (
     CredentialUnavailable,
     MalformedCredential,
     load_certificates,
     load_credential,
     load_public_key,
 )
-from stir.inspection import AnyCredential, Form
+from stir.checks.inspection import AnyCredential, Form
 from stir.reason import Reason
 from stir.verification import CallFacts
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stir.issuing import (
+from stir.certificates.issuing import (
     Authority,
     issue_sti_certificate,
     issue_tls_certificate,
     make_intermediate,
     make_root,
 )
-from stir.tn_auth_list import Range, TnAuthList
+from stir.certificates.tn_auth_list import Range, TnAuthList
 
 REPOSITORY_HOST: Final = "certs.sti-ca.example"
 

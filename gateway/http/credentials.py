@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from gateway.http.fetch import FailureReason, FetchFailed, FetchRefused, GuardedClient
-from stir.certificate import (
+from stir.certificates.certificate import (
     Credential,
     CredentialUnavailable,
     MalformedCredential,
     load_credential,
 )
-from stir.credential_cache import CredentialCache
+from stir.certificates.credential_cache import CredentialCache
 from stir.reason import Reason
 
 _log = structlog.get_logger("credentials")

@@ -12,9 +12,9 @@ from discovery.spin.passports import Rejected, VerifiedPassport
 from discovery.spin.reason import Refusal, Refused
 from gateway.http.credentials import CertificateSource
 from stir.authentication import AuthenticationService
-from stir.certificate import Credential
+from stir.certificates.certificate import Credential
+from stir.certificates.tn_auth_list import One
 from stir.reason import Reason
-from stir.tn_auth_list import One
 from stir.verification import Verdict, VerificationPolicy, verify_token
 
 # SPIN judges age itself, by service: for im an invitation may be three days old.

@@ -57,9 +57,9 @@ from sip.message import Request, Response
 from sip.transaction.key import server_key
 from sip.transport.transport_set import TransportSet
 from stir.authentication import AuthenticationService
-from stir.certificate import Credential, load_credential
-from stir.issuing import issue_sti_certificate
-from stir.tn_auth_list import Range, TnAuthList
+from stir.certificates.certificate import Credential, load_credential
+from stir.certificates.issuing import issue_sti_certificate
+from stir.certificates.tn_auth_list import Range, TnAuthList
 from tests.support.fake_endpoint import FakeEndpoint, Sent
 from tests.support.fake_media import SDP_TYPE, FakeMediaEngine, sdp
 from tests.support.stir_authority import NOW, URL, StirWorld

@@ -14,12 +14,18 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from stir.authentication import AuthenticationService, SigningRequest
-from stir.certificate import ES256, TN_AUTH_LIST_OID, Credential, load_credential
-from stir.issuing import Authority, Issued, issue_sti_certificate, make_intermediate, make_root
-from stir.issuing import to_pem as to_pem
+from stir.certificates.certificate import ES256, TN_AUTH_LIST_OID, Credential, load_credential
+from stir.certificates.issuing import (
+    Authority,
+    Issued,
+    issue_sti_certificate,
+    make_intermediate,
+    make_root,
+)
+from stir.certificates.issuing import to_pem as to_pem
+from stir.certificates.tn_auth_list import Entry, Range, Spc, TnAuthList, build_tn_auth_list
 from stir.passport import encode_part
 from stir.replay import ReplayCache
-from stir.tn_auth_list import Entry, Range, Spc, TnAuthList, build_tn_auth_list
 from stir.verdict import CallVerdict
 from stir.verification import AnyCredential, CallFacts, VerificationPolicy, VerificationService
 

@@ -18,9 +18,9 @@ from gateway.demo.scene import ALICE, BOB
 from sip.message import Request, Response, response_to
 from sip.parser import parse_datagram
 from sip.stream import StreamFramer
-from stir.certificate import load_private_key
-from stir.issuing import Authority, new_key, to_pem
-from stir.tn_auth_list import Entry, Range
+from stir.certificates.certificate import load_private_key
+from stir.certificates.issuing import Authority, new_key, to_pem
+from stir.certificates.tn_auth_list import Entry, Range
 from tests.support.stir_authority import AnyPublicKey, make_certificate, raw_token
 from tests.support.troubled_scene import HANDSET, PBX, REQUIRE, TroubledScene
 

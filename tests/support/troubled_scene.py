@@ -23,7 +23,7 @@ from gateway.config.files import read_secret
 from gateway.demo.dns import Record
 from gateway.demo.provider import Provider
 from gateway.demo.scene import Scene
-from stir.issuing import issue_tls_certificate
+from stir.certificates.issuing import issue_tls_certificate
 
 T = TypeVar("T")
 PBX, HANDSET = 60, 62

@@ -12,10 +12,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-from stir.certificate import MalformedCredential, load_credential, unfitness
-from stir.issuing import read_csr
+from stir.certificates.certificate import MalformedCredential, load_credential, unfitness
+from stir.certificates.issuing import read_csr
+from stir.certificates.tn_auth_list import (
+    MalformedTnAuthList,
+    build_tn_auth_list,
+    parse_tn_auth_list,
+)
 from stir.strict_json import canonical
-from stir.tn_auth_list import MalformedTnAuthList, build_tn_auth_list, parse_tn_auth_list
 from stir.verification import VerificationPolicy, verify_token
 from tests.support.stir_authority import (
     FACTS,

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.issuing import make_csr, new_key
+from stir.certificates.issuing import make_csr, new_key
+from stir.certificates.tn_auth_list import One, Range, Spc, TnAuthList, build_tn_auth_list
 from stir.strict_json import canonical
-from stir.tn_auth_list import One, Range, Spc, TnAuthList, build_tn_auth_list
 from tests.fuzz.stir.targets import TARGETS, world
 from tests.support.stir_authority import shaken_claims
 

@@ -42,9 +42,9 @@ from gateway.spin.originating import OriginatingSettings, SpinSource
 from gateway.spin.passports import StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
 from stir.authentication import AuthenticationService
-from stir.credential_cache import CredentialCache
-from stir.issuing import Authority, Issued, issue_sti_certificate, make_root
-from stir.tn_auth_list import One, Range, TnAuthList
+from stir.certificates.credential_cache import CredentialCache
+from stir.certificates.issuing import Authority, Issued, issue_sti_certificate, make_root
+from stir.certificates.tn_auth_list import One, Range, TnAuthList
 from tests.interop.sms.test_transceiver import free_port
 from tests.support.https import TestAuthority
 from tests.support.spin_passports import ALICE, BOB

@@ -6,14 +6,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stir.certificate import MalformedCredential, load_certificates, load_credential
-from stir.compact import CannotRebuild, rebuild
-from stir.identity import Identity, MalformedIdentity, parse_identity
-from stir.inspection import CallFacts
-from stir.passport import MalformedPassport, encode_part, parse_passport, signing_input
-from stir.strict_json import MalformedJson, canonical, parse_object
-from stir.telephone_number import canonical_uri, canonicalise, number_in_uri
-from stir.tn_auth_list import (
+from stir.certificates.certificate import MalformedCredential, load_certificates, load_credential
+from stir.certificates.tn_auth_list import (
     MalformedTnAuthList,
     One,
     Range,
@@ -22,8 +16,14 @@ from stir.tn_auth_list import (
     build_tn_auth_list,
     parse_tn_auth_list,
 )
+from stir.certificates.x5u import UrlRefused, check_url
+from stir.checks.inspection import CallFacts
+from stir.compact import CannotRebuild, rebuild
+from stir.identity import Identity, MalformedIdentity, parse_identity
+from stir.passport import MalformedPassport, encode_part, parse_passport, signing_input
+from stir.strict_json import MalformedJson, canonical, parse_object
+from stir.telephone_number import canonical_uri, canonicalise, number_in_uri
 from stir.verification import VerificationPolicy, verify_token
-from stir.x5u import UrlRefused, check_url
 from tests.support.stir_authority import NOW, StirWorld
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

@@ -7,17 +7,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from stir.certificate import (
+from stir.certificates.certificate import (
     Credential,
     CredentialUnavailable,
     MalformedCredential,
     load_credential,
 )
-from stir.issuing import Authority, make_intermediate, make_root, to_pem
+from stir.certificates.issuing import Authority, make_intermediate, make_root, to_pem
+from stir.certificates.tn_auth_list import Entry, One, Range, Spc, TnAuthList
+from stir.certificates.x5u import UrlRefused, check_url
 from stir.reason import Reason
-from stir.tn_auth_list import Entry, One, Range, Spc, TnAuthList
 from stir.verification import VerificationPolicy, VerificationService
-from stir.x5u import UrlRefused, check_url
 from tests.security.stir.test_bad_passports import only_reason
 from tests.support.stir_authority import (
     FACTS,

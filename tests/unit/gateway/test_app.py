@@ -12,7 +12,7 @@ from gateway.app import Gateway
 from gateway.config import Config, ConfigError
 from gateway.keys import Keys
 from gateway.operator_view import OperatorView
-from stir.credential_cache import CredentialCache
+from stir.certificates.credential_cache import CredentialCache
 from tests.support.call_scene import ALICE, BOB, FROM_ALICE, CallScene, make_config
 from tests.support.stir_authority import NOW
 

@@ -12,9 +12,9 @@ from gateway import checks
 from gateway.checks import Finding, examine
 from gateway.config import Config, ConfigError
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed
-from stir.certificate import TN_AUTH_LIST_OID
-from stir.issuing import issue_sti_certificate
-from stir.tn_auth_list import Range, Spc, TnAuthList
+from stir.certificates.certificate import TN_AUTH_LIST_OID
+from stir.certificates.issuing import issue_sti_certificate
+from stir.certificates.tn_auth_list import Range, Spc, TnAuthList
 from tests.support.call_scene import FakeDns, make_config
 from tests.support.stir_authority import NOW, URL, StirWorld, to_pem
 

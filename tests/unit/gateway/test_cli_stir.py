@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.cli.main import app
-from stir.tn_auth_list import Spc
+from stir.certificates.tn_auth_list import Spc
 from tests.support.stir_authority import (
     DEST,
     FINGERPRINT,

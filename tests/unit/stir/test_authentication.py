@@ -3,8 +3,8 @@
 import pytest
 
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest, claims_of
-from stir.certificate import KeyMismatch, MalformedCredential
-from stir.issuing import key_to_pem, new_key
+from stir.certificates.certificate import KeyMismatch, MalformedCredential
+from stir.certificates.issuing import key_to_pem, new_key
 from stir.passport import parse_passport, signing_input
 from stir.verification import verify_token
 from tests.support.stir_authority import DEST, FINGERPRINT, NOW, ORIG, ORIGID, URL, StirWorld

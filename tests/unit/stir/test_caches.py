@@ -2,8 +2,8 @@
 
 import pytest
 
-from stir.certificate import CredentialUnavailable
-from stir.credential_cache import CredentialCache, lifetime
+from stir.certificates.certificate import CredentialUnavailable
+from stir.certificates.credential_cache import CredentialCache, lifetime
 from stir.replay import ReplayCache
 from tests.support.stir_authority import NOW, StirWorld
 

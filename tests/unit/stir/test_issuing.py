@@ -3,7 +3,7 @@
 import pytest
 from cryptography import x509
 
-from stir.certificate import (
+from stir.certificates.certificate import (
     KeyMismatch,
     MalformedCredential,
     is_authority,
@@ -14,8 +14,8 @@ from stir.certificate import (
     tn_auth_list_of,
     unfitness,
 )
-from stir.chain import PathBuilder
-from stir.issuing import (
+from stir.certificates.chain import PathBuilder
+from stir.certificates.issuing import (
     issue_sti_certificate,
     issue_tls_certificate,
     load_authority,
@@ -24,7 +24,7 @@ from stir.issuing import (
     read_csr,
     to_pem,
 )
-from stir.tn_auth_list import One, Range, Spc, TnAuthList
+from stir.certificates.tn_auth_list import One, Range, Spc, TnAuthList
 from tests.support.stir_authority import NOW, StirWorld
 
 LIST = TnAuthList((Spc("TEST"), One("14155550100"), Range("14155550110", 10)))

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.demo.scene import ALICE, BOB
 from sip.message import Response
-from stir.issuing import make_intermediate, make_root
-from stir.tn_auth_list import One, Spc
+from stir.certificates.issuing import make_intermediate, make_root
+from stir.certificates.tn_auth_list import One, Spc
 from tests.support.stir_peer import Handset, Signer, alphas_signer, caller, offer, signer_with
 from tests.support.troubled_scene import TroubledScene, record_of
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.config.files import read_secret
 from gateway.demo.scene import ALICE
-from stir.issuing import make_intermediate, make_root
-from stir.tn_auth_list import One
+from stir.certificates.issuing import make_intermediate, make_root
+from stir.certificates.tn_auth_list import One
 from tests.support.spin_stranger import Invited, answer, invited, post, uri
 from tests.support.stir_peer import Signer, signer_with
 from tests.support.troubled_scene import TroubledScene, log_lines, metric

@@ -13,8 +13,8 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.demo.dns import Record
-from stir.issuing import make_intermediate, make_root
-from stir.tn_auth_list import One
+from stir.certificates.issuing import make_intermediate, make_root
+from stir.certificates.tn_auth_list import One
 from tests.support.spin_stranger import MALLORY, invitation, send_invitation, send_text
 from tests.support.stir_peer import Signer, signer_with
 from tests.support.troubled_scene import (

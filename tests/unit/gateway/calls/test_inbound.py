@@ -8,7 +8,7 @@ import pytest
 
 from gateway.identity import called_number
 from media.session import MediaRefused
-from stir.certificate import CredentialUnavailable
+from stir.certificates.certificate import CredentialUnavailable
 from tests.support.call_scene import (
     ALICE,
     BOB,

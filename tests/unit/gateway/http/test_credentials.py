@@ -17,11 +17,11 @@ from gateway.http.fetch import (
     GuardedClient,
 )
 from gateway.http.guard import RefusalReason
-from stir.certificate import Credential, CredentialUnavailable
-from stir.credential_cache import CredentialCache
-from stir.issuing import issue_sti_certificate, make_root
+from stir.certificates.certificate import Credential, CredentialUnavailable
+from stir.certificates.credential_cache import CredentialCache
+from stir.certificates.issuing import issue_sti_certificate, make_root
+from stir.certificates.tn_auth_list import One, TnAuthList
 from stir.reason import Reason
-from stir.tn_auth_list import One, TnAuthList
 from tests.support.spin_passports import ALICE
 
 URL = "https://certificates.example/certs/alpha.pem"

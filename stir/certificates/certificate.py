@@ -12,8 +12,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from stir.certificates.tn_auth_list import OID, MalformedTnAuthList, TnAuthList, parse_tn_auth_list
 from stir.reason import Reason, printable
-from stir.tn_auth_list import OID, MalformedTnAuthList, TnAuthList, parse_tn_auth_list
 
 MAX_PEM: Final = 65_536
 MAX_CERTIFICATES: Final = 10

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from stir.certificate import Credential, CredentialUnavailable
+from stir.certificates.certificate import Credential, CredentialUnavailable
 
 MIN_LIFETIME: Final = 300.0
 MAX_LIFETIME: Final = 86_400.0

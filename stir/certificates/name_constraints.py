@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from stir.certificate import Problem, name_of
+from stir.certificates.certificate import Problem, name_of
 from stir.reason import Reason, printable
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from stir.certificate import Problem
+from stir.certificates.certificate import Problem
+from stir.certificates.x5u import UrlRefused, check_url
+from stir.checks.inspection import Inspection, Step
 from stir.claims import claims_problem
 from stir.compact import CannotRebuild, rebuild
 from stir.identity import MalformedIdentity, parse_identity
-from stir.inspection import Inspection, Step
 from stir.passport import MalformedPassport, Passport, read_octets, split_token
 from stir.reason import Reason, printable
 from stir.verdict import Check
-from stir.x5u import UrlRefused, check_url
 
 # A key that travels with the token proves nothing; none of these is ever looked into.
 EMBEDDED_KEYS: Final = ("jwk", "jku", "kid", "x5c", "x5t", "x5t#S256")

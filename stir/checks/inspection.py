@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from stir.certificate import BareKey, Credential, CredentialUnavailable
-from stir.chain import Path
+from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
+from stir.certificates.chain import Path
 from stir.identity import Identity
 from stir.media_keys import Fingerprint
 from stir.passport import Passport, TokenOctets

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
-from stir.certificate import (
+from stir.certificates.certificate import (
     UNDERSTOOD,
     Credential,
     Problem,
@@ -25,9 +25,9 @@ from stir.certificate import (
     tn_auth_list_of,
     validity_problem,
 )
-from stir.name_constraints import name_constraint_problem
+from stir.certificates.name_constraints import name_constraint_problem
+from stir.certificates.tn_auth_list import MalformedTnAuthList, TnAuthList
 from stir.reason import Reason, printable
-from stir.tn_auth_list import MalformedTnAuthList, TnAuthList
 
 MAX_PATH: Final = 8
 # A chain crafted from certificates of one name could otherwise be tried in factorial order.

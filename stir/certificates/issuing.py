@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stir.certificate import (
+from stir.certificates.certificate import (
     TN_AUTH_LIST_OID,
     UNREADABLE,
     MalformedCredential,
@@ -26,7 +26,7 @@ from stir.certificate import (
     match_key,
     tn_auth_list_of,
 )
-from stir.tn_auth_list import TnAuthList, build_tn_auth_list
+from stir.certificates.tn_auth_list import TnAuthList, build_tn_auth_list
 
 DAY: Final = 86_400.0
 # A clock a little behind the issuer's must not find a fresh certificate "not yet valid".

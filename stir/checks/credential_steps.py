@@ -12,16 +12,16 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from stir.certificate import ES256, BareKey, Credential, CredentialUnavailable, Problem
-from stir.chain import validity_of_issuers
+from stir.certificates.certificate import ES256, BareKey, Credential, CredentialUnavailable, Problem
+from stir.certificates.chain import validity_of_issuers
+from stir.certificates.tn_auth_list import Entry, Range, Spc, TnAuthList
+from stir.checks.inspection import Inspection, Step
+from stir.checks.token_steps import failed, passed, skipped
 from stir.claims import identities, identity_of
-from stir.inspection import Inspection, Step
 from stir.media_keys import canonical_fingerprint, read_media_keys
 from stir.passport import SIGNATURE_SIZE, Passport
 from stir.reason import Reason
 from stir.telephone_number import canonical_uri, canonicalise, number_of
-from stir.tn_auth_list import Entry, Range, Spc, TnAuthList
-from stir.token_steps import failed, passed, skipped
 from stir.verdict import Check
 
 

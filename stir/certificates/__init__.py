@@ -1,0 +1,1 @@
+"""STI certificates: reading, paths, authority over numbers, issuing, and what is fetched."""

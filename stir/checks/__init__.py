@@ -1,0 +1,1 @@
+"""The checks of RFC 8224 section 6.2, one function a step, and what they work on."""
