@@ -29,9 +29,7 @@ from gateway.config.base import NumberSet
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.admin import admin_application
-from gateway.http.credentials import CertificateSource
 from gateway.http.listener import HttpListener
-from gateway.http.repository import CertificateRepository
 from gateway.keys import Keys, derived_key
 from gateway.listeners import Listeners
 from gateway.locations import Locations
@@ -45,20 +43,18 @@ from gateway.services import (
     endpoint_settings,
     listener_settings,
     make_fetch_client,
-    make_identity,
     make_media_engine,
     make_next_hops,
     make_peer_policy,
     make_resolver,
     make_timers,
-    server_context,
 )
 from gateway.spin_service import SpinService
+from gateway.stir_service import StirService
 from gateway.trace import MessageTrace
 from sip.digest import CredentialLookup, DigestAuthenticator, StoredCredential
 from sip.endpoint import Endpoint
 from sip.failure_throttle import FailureThrottle
-from stir.certificates.credential_cache import CredentialCache
 
 _DRAIN_SECONDS: Final = 30.0
 _DRAIN_POLL_SECONDS: Final = 0.2
@@ -92,8 +88,7 @@ class Gateway:
         next_hops = make_next_hops(config, self._resolver, listeners)
         forwarder = Forwarder(next_hops, make_timers(config), loop_key)
         self._fetch = make_fetch_client(config, self._resolver)
-        self._credentials = CredentialCache(config.fetch.cache_entries)
-        self._certificates = CertificateSource(self._fetch, self._credentials, time.time)
+        self._stir = StirService(config, keys, self._fetch, time.time)
         self._spin = self._make_spin(keys)
         self._mappings = self._make_mapping_cache()
         self.resolver = self._make_number_resolver()
@@ -120,7 +115,7 @@ class Gateway:
             locations=locations,
             delivery=Delivery(locations, callers, listeners, config.route),
             resolver=self.resolver,
-            identity=make_identity(config, keys, self._certificates, time.time),
+            identity=self._stir.identity,
             media=self._media,
             seal=RouteSeal(derived_key(state, "route tokens", 16)),
             metrics=self.metrics,
@@ -152,7 +147,7 @@ class Gateway:
             spin,
             keys,
             self._fetch,
-            self._certificates,
+            self._stir.certificates,
             self._database,
             self._learn,
         )
@@ -197,10 +192,10 @@ class Gateway:
             await self._bindings.create_tables()
         except BindingsUnavailable as error:
             raise ConfigError("provider.state_directory", f"database: {error}") from None
-        stack.push_async_callback(self._certificates.close)
         stack.push_async_callback(self.resolver.close)
         stack.push_async_callback(self._media.close)
-        await self._serve_http("stir.repository", self._repository())
+        stack.push_async_callback(self._stir.stop)
+        await self._stir.start()
         if self._spin is not None:
             await self._spin.start()
             stack.push_async_callback(self._spin.stop)
@@ -253,14 +248,6 @@ class Gateway:
             raise ConfigError(f"{key}.port", str(error)) from None
         self._stack.push_async_callback(listener.stop)
 
-    def _repository(self) -> HttpListener | None:
-        repository = self.config.stir.repository
-        if repository is None:
-            return None
-        application = CertificateRepository(repository.directory).application()
-        tls = server_context(repository.certificate, repository.key)
-        return HttpListener(application, repository.address, repository.port, tls=tls)
-
     def _admin(self) -> HttpListener | None:
         admin = self.config.admin
         if admin is None or self._keys.admin_token is None:
@@ -273,7 +260,7 @@ class Gateway:
             media=self._media,
             resolver=self.resolver,
             mappings=self._mappings,
-            credentials=self._credentials,
+            credentials=self._stir.credentials,
             clock=time.time,
         )
         application = admin_application(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -11,11 +10,8 @@ from gateway.calls.next_hops import NextHops
 from gateway.config.base import split_endpoint
 from gateway.config.root import Config
 from gateway.dns import DnsResolver, DnsSettings, system_nameservers
-from gateway.http.credentials import CertificateSource
 from gateway.http.fetch import FetchLimits, GuardedClient
 from gateway.http.guard import GuardPolicy
-from gateway.identity import IdentityServices
-from gateway.keys import Keys
 from gateway.listeners import Listeners
 from gateway.policy.peers import PeerPolicy
 from media.session import MediaEngine, MediaSettings
@@ -23,8 +19,6 @@ from sip.endpoint import EndpointSettings
 from sip.flow import Address
 from sip.timers import Timers
 from sip.transport.settings import ListenerSettings, TlsSettings
-from stir.replay import ReplayCache
-from stir.verification import VerificationPolicy, VerificationService
 
 
 def make_resolver(config: Config) -> DnsResolver:
@@ -74,35 +68,6 @@ def make_next_hops(config: Config, resolver: DnsResolver, listeners: Listeners) 
     """Return what locates next hops; strangers choose those of peers listeners."""
     allowed = tuple(ip_network(network) for network in config.sip.allow_networks)
     return NextHops(resolver, listeners, GuardPolicy(allow_networks=allowed))
-
-
-def make_identity(
-    config: Config, keys: Keys, certificates: CertificateSource, clock: Callable[[], float]
-) -> IdentityServices:
-    """Return the authentication and verification services of calls."""
-    settings = config.stir.verification
-    return IdentityServices(
-        keys.authentication,
-        make_verification(config, keys),
-        certificates,
-        clock,
-        accept_asserted=settings is not None and settings.accept_asserted_identity,
-    )
-
-
-def make_verification(config: Config, keys: Keys) -> VerificationService | None:
-    """Return the verification service, or None where none is configured."""
-    settings = config.stir.verification
-    if settings is None:
-        return None
-    codes = frozenset(settings.accept_service_provider_codes)
-    policy = VerificationPolicy(
-        freshness=settings.freshness_seconds,
-        accept_service_provider_codes=None if "*" in codes else codes,
-        require_media_keys=settings.require_media_keys,
-        extra_ports=frozenset(config.fetch.ports),
-    )
-    return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))
 
 
 def make_peer_policy(config: Config) -> PeerPolicy:

@@ -1,10 +1,8 @@
-"""The claims of each PASSporT type: what must be there and in what form."""
+"""The base claims of a PASSporT: what must be there and in what form (RFC 8225 section 5)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Final
 
 from stir.certificates.certificate import Problem
@@ -13,20 +11,6 @@ from stir.reason import Reason
 from stir.telephone_number import canonical_uri, canonicalise, number_in_uri
 
 MAX_DESTINATIONS: Final = 256
-_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-
-ClaimsCheck = Callable[[Mapping[str, object]], Problem | None]
-
-
-def claims_problem(payload: Mapping[str, object], ppt: str | None) -> Problem | None:
-    """Return what is wrong with a payload of type `ppt`, or None.
-
-    Base claims first (RFC 8225 section 5), then the extension's own; a type without checks of its
-    own here gets the base ones.
-    """
-    base = _base(payload)
-    extension = None if ppt is None else EXTENSIONS.get(ppt)
-    return base if base is not None or extension is None else extension(payload)
 
 
 def identities(claim: object) -> frozenset[str]:
@@ -45,41 +29,21 @@ def identity_of(text: str) -> frozenset[str]:
     return frozenset(found for found in (number, uri, bare) if found is not None)
 
 
-def _base(payload: Mapping[str, object]) -> Problem | None:
+def base_problem(payload: Mapping[str, object]) -> Problem | None:
+    """Return what is wrong with the claims every PASSporT has (RFC 8225 section 5), or None."""
     for name in ("iat", "orig", "dest"):
         if name not in payload:
-            return _missing(name)
+            return missing(name)
     if type(payload["iat"]) is not int or payload["iat"] < 0:
-        return _malformed("iat", payload["iat"], "iat: an integer of epoch seconds")
+        return malformed("iat", payload["iat"], "iat: an integer of epoch seconds")
     orig = payload["orig"]
     if not isinstance(orig, dict) or len(orig) != 1 or not _one_identity(orig):
-        return _malformed("orig", orig, 'orig: {"tn":"12155550112"} or {"uri":"sip:..."}')
+        return malformed("orig", orig, 'orig: {"tn":"12155550112"} or {"uri":"sip:..."}')
     if not _destinations(payload["dest"]):
-        return _malformed("dest", payload["dest"], 'dest: {"tn":["12155550113"]}, arrays')
+        return malformed("dest", payload["dest"], 'dest: {"tn":["12155550113"]}, arrays')
     if "mky" in payload and read_media_keys(payload["mky"]) is None:
-        return _malformed(
-            "mky", payload["mky"], 'mky: [{"alg":"sha-256","dig":"<upper-case hex>"}]'
-        )
+        return malformed("mky", payload["mky"], 'mky: [{"alg":"sha-256","dig":"<upper-case hex>"}]')
     return None
-
-
-def _shaken(payload: Mapping[str, object]) -> Problem | None:
-    """RFC 8588 sections 4 and 5: attest A, B or C; origid a UUID; the originator a number."""
-    for name in ("attest", "origid"):
-        if name not in payload:
-            return _missing(name)
-    if payload["attest"] not in ("A", "B", "C"):
-        return _malformed("attest", payload["attest"], "attest: A, B or C")
-    origid = payload["origid"]
-    if not isinstance(origid, str) or _UUID.fullmatch(origid) is None:
-        return _malformed("origid", origid, "origid: a UUID")
-    orig = payload["orig"]
-    if isinstance(orig, dict) and "tn" not in orig:
-        return _malformed("orig", orig, "orig: a telephone number, in shaken")
-    return None
-
-
-EXTENSIONS: Final[Mapping[str, ClaimsCheck]] = MappingProxyType({"shaken": _shaken})
 
 
 def _texts(value: object) -> list[str]:
@@ -113,11 +77,13 @@ def _is_uri(text: str) -> bool:
     return bool(colon and rest) and scheme.isascii() and scheme[:1].isalpha()
 
 
-def _missing(name: str) -> Problem:
+def missing(name: str) -> Problem:
+    """The Problem of a claim that has to be there."""
     return Problem(Reason.CLAIM_MISSING, f"no {name} claim", f"the {name} claim")
 
 
-def _malformed(name: str, value: object, expected: str) -> Problem:
+def malformed(name: str, value: object, expected: str) -> Problem:
+    """The Problem of a claim that does not fit what is `expected`; its value is not quoted."""
     kind = {str: "text", dict: "an object", list: "an array", int: "an integer", bool: "a boolean"}
     shown = kind.get(type(value), "null")
     return Problem(Reason.CLAIM_MALFORMED, f"{name}: {shown} that does not fit", expected)

@@ -1,8 +1,7 @@
 """The verification service of RFC 8224 section 6.2, without I/O and in two halves.
 
 `begin` does every check that needs no certificate and says which URLs to fetch; the caller fetches
-them as it likes; `conclude` does the rest. The steps stand in `token_steps` and
-`credential_steps`, numbered in the RFC's order.
+them as it likes; `conclude` does the rest. The steps stand in `stir.checks.order`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from cryptography import x509
 
 from stir.certificates.certificate import Credential, CredentialUnavailable
 from stir.certificates.chain import Path, PathBuilder
-from stir.checks.credential_steps import CREDENTIAL_STEPS
 from stir.checks.inspection import (
     AnyCredential,
     CallFacts,
@@ -24,7 +22,7 @@ from stir.checks.inspection import (
     Inspection,
     VerificationPolicy,
 )
-from stir.checks.token_steps import TOKEN_STEPS
+from stir.checks.order import TOKEN_STEPS, credential_steps
 from stir.reason import Reason
 from stir.replay import ReplayCache
 from stir.verdict import CallVerdict, Check, Outcome, Verdict, decide
@@ -42,7 +40,6 @@ __all__ = [
 ]
 
 MAX_PATHS: Final = 4_096
-STEPS: Final = tuple(name for name, _ in (*TOKEN_STEPS, *CREDENTIAL_STEPS))
 _NOT_FETCHED: Final = CredentialUnavailable("it was not fetched in time", "this gateway")
 _TOO_MANY: Final = CredentialUnavailable("too many different x5u in one request", "the caller")
 
@@ -95,7 +92,10 @@ class VerificationService:
             url = inspection.url
             if url is not None and not inspection.stopped and len(needed) < policy.max_credentials:
                 needed[url] = None
-        return Verification(tuple(inspections), tuple(needed))
+        siblings = tuple(inspections)
+        for inspection in siblings:
+            inspection.siblings = siblings
+        return Verification(siblings, tuple(needed))
 
     def conclude(
         self, verification: Verification, credentials: Mapping[str, AnyCredential], now: float
@@ -116,7 +116,7 @@ class VerificationService:
             inspection.find_path = self._path
             inspection.replay = self._replay
             inspection.now = now
-            inspection.run(CREDENTIAL_STEPS)
+            inspection.run(credential_steps(inspection.ppt))
             verdicts.append(_verdict(inspection))
         return decide(tuple(verdicts))
 
@@ -160,7 +160,7 @@ def verify_token(
     if anchors is not None:
         inspection.find_path = PathBuilder(anchors).find
     inspection.run(TOKEN_STEPS)
-    inspection.run(CREDENTIAL_STEPS)
+    inspection.run(credential_steps(inspection.ppt))
     return _verdict(inspection)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
 from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
 from stir.certificates.chain import Path
@@ -19,8 +19,6 @@ AnyCredential = Credential | BareKey | CredentialUnavailable
 Form = Literal["header", "token"]
 Step = Callable[["Inspection"], Check]
 
-SUPPORTED_TYPES: Final[frozenset[str | None]] = frozenset({None, "shaken"})
-
 
 @dataclass(frozen=True, slots=True)
 class VerificationPolicy:
@@ -30,7 +28,8 @@ class VerificationPolicy:
     `max_credentials`: different URLs fetched for one request. `accept_service_provider_codes`:
     codes that give a right to any number; None accepts every code in a list that names nothing
     but codes. `service_provider_numbers`: numbers known to belong to a code; a code that stands
-    there is held to them. `supported_types`: PASSporT types considered, None being the plain one.
+    there is held to them. `supported_types`: PASSporT types considered, among which None is the
+    plain one; None instead of a set takes every type of `stir.extensions.registry`.
     `exhaustive` runs every check that can be run although an earlier one failed, to explain.
     """
 
@@ -40,7 +39,7 @@ class VerificationPolicy:
     max_credentials: int = 3
     accept_service_provider_codes: frozenset[str] | None = None
     service_provider_numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    supported_types: frozenset[str | None] = SUPPORTED_TYPES
+    supported_types: frozenset[str | None] | None = None
     require_media_keys: bool = False
     extra_ports: frozenset[int] = frozenset()
     exhaustive: bool = False
@@ -66,7 +65,11 @@ class CallFacts:
 
 @dataclass(slots=True)
 class Inspection:
-    """One Identity on its way through the steps; each step reads what earlier ones found."""
+    """One Identity on its way through the steps; each step reads what earlier ones found.
+
+    `siblings` are the inspections of all Identity header fields of the request, this one included,
+    in their order; empty for a token outside a request.
+    """
 
     value: str
     form: Form
@@ -80,6 +83,7 @@ class Inspection:
     find_path: Callable[[Credential], Path] | None = None
     path: Path | None = None
     replay: ReplayCache | None = None
+    siblings: tuple[Inspection, ...] = ()
     checks: list[Check] = field(default_factory=list)
     stopped: bool = False
     ignored: bool = False
@@ -90,6 +94,11 @@ class Inspection:
         if self.passport is None:
             return None
         return self.passport.x5u
+
+    @property
+    def ppt(self) -> str | None:
+        """The PASSporT type, None for a plain one and where the token could not be read."""
+        return None if self.passport is None else self.passport.ppt
 
     def run(self, steps: tuple[tuple[str, Step], ...]) -> None:
         """Run steps in order; after a failure the rest is skipped unless policy is exhaustive."""

@@ -10,9 +10,11 @@ from typing import Final
 
 from stir.certificates.certificate import Problem
 from stir.certificates.x5u import UrlRefused, check_url
-from stir.checks.inspection import Inspection, Step
-from stir.claims import claims_problem
+from stir.checks.inspection import Inspection
+from stir.checks.outcomes import failed, passed, skipped
+from stir.claims import base_problem
 from stir.compact import CannotRebuild, rebuild
+from stir.extensions.registry import EXTENSIONS, SUPPORTED_TYPES, is_supported
 from stir.identity import MalformedIdentity, parse_identity
 from stir.passport import MalformedPassport, Passport, read_octets, split_token
 from stir.reason import Reason, printable
@@ -20,22 +22,6 @@ from stir.verdict import Check
 
 # A key that travels with the token proves nothing; none of these is ever looked into.
 EMBEDDED_KEYS: Final = ("jwk", "jku", "kid", "x5c", "x5t", "x5t#S256")
-
-
-def passed(step: str, got: str | None = None) -> Check:
-    """A check that passed."""
-    return Check(step, "passed", None, got)
-
-
-def skipped(step: str, why: str) -> Check:
-    """A check that was not done; `why` goes to `got`."""
-    return Check(step, "skipped", None, why)
-
-
-def failed(step: str, problem: Problem) -> Check:
-    """A check that failed for one Reason; a stranger's text is made fit for logs and terminals."""
-    got, expected = printable(problem.got, 400), printable(problem.expected, 400)
-    return Check(step, "failed", problem.reason, got, expected)
 
 
 def syntax(inspection: Inspection) -> Check:
@@ -106,8 +92,10 @@ def _ppt_problem(inspection: Inspection, passport: Passport) -> Problem | None:
     if given is not None and given.lower() != (ppt or "").lower():
         expected = f"ppt={_short(ppt)}" if ppt else "no ppt"
         return Problem(Reason.PPT_MISMATCH, f"ppt={_short(given)}", expected)
-    if ppt not in inspection.policy.supported_types:
-        known = ", ".join(sorted(t or "plain" for t in inspection.policy.supported_types))
+    chosen = inspection.policy.supported_types
+    if not is_supported(ppt, chosen):
+        types = SUPPORTED_TYPES if chosen is None else chosen
+        known = ", ".join(sorted(t or "plain" for t in types))
         return Problem(Reason.UNSUPPORTED_PPT, _short(ppt or "plain"), known)
     return None
 
@@ -150,7 +138,10 @@ def claims(inspection: Inspection) -> Check:
     passport = inspection.passport
     if passport is None:
         return skipped("claims", "the token could not be read")
-    problem = claims_problem(passport.payload, passport.ppt)
+    problem = base_problem(passport.payload)
+    extension = EXTENSIONS.get(passport.ppt or "")
+    if problem is None and extension is not None:
+        problem = extension.claims_problem(passport.payload)
     return failed("claims", problem) if problem else passed("claims")
 
 
@@ -182,13 +173,3 @@ def _age(age: float) -> str:
 
 def _short(value: object) -> str:
     return printable(value, 64) if isinstance(value, str) else type(value).__name__
-
-
-TOKEN_STEPS: Final[tuple[tuple[str, Step], ...]] = (
-    ("syntax", syntax),
-    ("type", type_),
-    ("algorithm", algorithm),
-    ("info", info),
-    ("claims", claims),
-    ("freshness", freshness),
-)

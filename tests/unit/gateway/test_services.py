@@ -20,8 +20,8 @@ from gateway.services import (
     make_peer_policy,
     make_resolver,
     make_timers,
-    make_verification,
 )
+from gateway.stir_service import make_verification
 from gateway.trace import MessageTrace
 from tests.support.call_scene import FROM_ALICE, FROM_BETA, make_config
 from tests.support.sip_messages import request

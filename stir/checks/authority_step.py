@@ -1,0 +1,100 @@
+"""The check of the right to use a number: TNAuthList, provider codes by policy, domains."""
+
+from __future__ import annotations
+
+from cryptography import x509
+
+from stir.certificates.certificate import Credential, Problem
+from stir.certificates.tn_auth_list import Entry, Range, Spc, TnAuthList
+from stir.checks.inspection import Inspection
+from stir.checks.outcomes import failed, passed, skipped
+from stir.extensions.registry import EXTENSIONS
+from stir.reason import Reason
+from stir.telephone_number import canonical_uri, canonicalise
+from stir.verdict import Check
+
+
+def authority(inspection: Inspection) -> Check:
+    """(9) The TNAuthList gives its holder the right to the originating number (RFC 8226)."""
+    found, passport = inspection.credential, inspection.passport
+    if not isinstance(found, Credential):
+        return skipped("authority", "no certificate with a TNAuthList given")
+    if passport is None:
+        return skipped("authority", "the token could not be read")
+    if inspection.path is not None and inspection.path.delegation_problem is not None:
+        return failed("authority", inspection.path.delegation_problem)
+    orig = passport.payload.get("orig")
+    uri = orig.get("uri") if isinstance(orig, dict) else None
+    if isinstance(uri, str):
+        return _domain_authority(found.leaf, uri)
+    if found.tn_auth_list is None:
+        assert found.authority_problem is not None
+        return failed("authority", found.authority_problem)
+    extension = EXTENSIONS.get(passport.ppt or "")
+    written = extension.signer_number(passport) if extension else passport.orig_number
+    number = canonicalise(written or "")
+    if number is None:
+        return skipped("authority", "no originating number to look up")
+    return _number_authority(inspection, found.tn_auth_list, number, passport.attest)
+
+
+def _number_authority(
+    inspection: Inspection, granted: TnAuthList, number: str, attest: str | None
+) -> Check:
+    """Numbers and ranges decide; provider codes by policy.
+
+    A list that names numbers is held to them: a code beside them adds none unless policy names
+    the code. B and C attestations claim no right to the number (RFC 8588 section 4), so for those
+    an accepted code suffices.
+    """
+    policy = inspection.policy
+    if granted.covers(number):
+        return passed("authority", f"the TNAuthList covers {number}")
+    codes, accepted = granted.codes, policy.accept_service_provider_codes
+    known = codes & policy.service_provider_numbers.keys()
+    if any(number in policy.service_provider_numbers[code] for code in known):
+        return passed("authority", f"{number} belongs to provider {', '.join(sorted(known))}")
+    usable = codes if accepted is None else codes & accepted
+    claims_number = attest not in ("B", "C")
+    if usable and not claims_number:
+        shown = ", ".join(sorted(usable))
+        return passed("authority", f"provider {shown}; attestation {attest} claims no number")
+    usable -= known
+    if usable and (accepted is not None or not granted.names_numbers):
+        return passed("authority", f"provider code {', '.join(sorted(usable))} accepted by policy")
+    shown = _describe(granted)
+    if codes and not granted.names_numbers and not known:
+        return failed(
+            "authority",
+            Problem(Reason.AUTHORITY_CODE_REFUSED, shown, "a provider code accepted by policy"),
+        )
+    return failed(
+        "authority", Problem(Reason.AUTHORITY_NOT_COVERED, shown, f"an entry for {number}")
+    )
+
+
+def _describe(granted: TnAuthList) -> str:
+    shown = [_describe_entry(entry) for entry in granted.entries[:4]]
+    more = len(granted.entries) - len(shown)
+    return "; ".join(shown) + (f"; {more} more" if more else "")
+
+
+def _describe_entry(entry: Entry) -> str:
+    if isinstance(entry, Spc):
+        return f"provider {entry.code}"
+    if isinstance(entry, Range):
+        return f"{entry.start} and {entry.count - 1} following"
+    return entry.number
+
+
+def _domain_authority(leaf: x509.Certificate, uri: str) -> Check:
+    """A URI originator is covered by a dNSName of its domain (RFC 8224 section 7.2)."""
+    domain = (canonical_uri(uri) or "").rpartition("@")[2].rpartition(":")[2]
+    names: list[str] = []
+    for extension in leaf.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            names = extension.value.get_values_for_type(x509.DNSName)
+    if domain and domain in (name.lower() for name in names):
+        return passed("authority", f"the certificate is for {domain}")
+    got = ", ".join(names[:4]) or "no dNSName"
+    return failed("authority", Problem(Reason.AUTHORITY_NOT_COVERED, got, domain or "a domain"))

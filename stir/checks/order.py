@@ -1,0 +1,47 @@
+"""The steps in the order of RFC 8224 section 6.2.
+
+First those that need nothing but the request, so that a bad token is refused before a certificate
+is fetched for it; then those that need the credential. A PASSporT type's own steps stand between
+the media keys and replay.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stir.checks.authority_step import authority
+from stir.checks.credential_steps import chain, credential, signature
+from stir.checks.inspection import Step
+from stir.checks.request_steps import destination, media_keys, originator, replay
+from stir.checks.token_steps import algorithm, claims, freshness, info, syntax, type_
+from stir.extensions.registry import EXTENSIONS
+
+Steps = tuple[tuple[str, Step], ...]
+
+TOKEN_STEPS: Final[Steps] = (
+    ("syntax", syntax),
+    ("type", type_),
+    ("algorithm", algorithm),
+    ("info", info),
+    ("claims", claims),
+    ("freshness", freshness),
+)
+CREDENTIAL_STEPS: Final[Steps] = (
+    ("credential", credential),
+    ("chain", chain),
+    ("authority", authority),
+    ("signature", signature),
+    ("originator", originator),
+    ("destination", destination),
+    ("media_keys", media_keys),
+)
+LAST_STEPS: Final[Steps] = (("replay", replay),)
+_PLAIN: Final[Steps] = (*CREDENTIAL_STEPS, *LAST_STEPS)
+_BY_TYPE: Final = {
+    ppt: (*CREDENTIAL_STEPS, *extension.steps, *LAST_STEPS) for ppt, extension in EXTENSIONS.items()
+}
+
+
+def credential_steps(ppt: str | None) -> Steps:
+    """Return the steps after the credential was fetched, for a type or the plain one."""
+    return _BY_TYPE.get(ppt or "", _PLAIN)

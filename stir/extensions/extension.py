@@ -1,0 +1,35 @@
+"""What a PASSporT type is made of (RFC 8225 section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from stir.certificates.certificate import Problem
+from stir.checks.inspection import Step
+from stir.passport import Passport
+
+ClaimsCheck = Callable[[Mapping[str, object]], Problem | None]
+
+
+def _orig(passport: Passport) -> str | None:
+    return passport.orig_number
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One PASSporT type beyond the base.
+
+    `ppt`: its name. `claims_problem`: what is wrong with the claims it adds. `signer_number`: the
+    number, as written, that the signing certificate must cover; the originating one where the
+    type does not say otherwise. `proves_caller`: whether a valid one shows by itself who calls,
+    so that it can decide about the request. `methods`: SIP methods it has a meaning in. `steps`:
+    its own checks, after the media keys and before replay.
+    """
+
+    ppt: str
+    claims_problem: ClaimsCheck
+    signer_number: Callable[[Passport], str | None] = _orig
+    proves_caller: bool = False
+    methods: frozenset[str] = frozenset({"INVITE"})
+    steps: tuple[tuple[str, Step], ...] = ()
