@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from gateway.asserted_headers import dialog_headers
 from gateway.calls.ending import Ending
 from gateway.calls.forwarding import Destination, Forwarding
 from gateway.calls.media_control import SdpExchange, other
@@ -14,7 +15,6 @@ from gateway.calls.passage import Passage, find_passage
 from gateway.calls.route_token import RouteToken, Side
 from gateway.calls.state import Call
 from gateway.calls.wiring import Wiring
-from gateway.identity import dialog_headers
 from gateway.refusal import CallRefused
 from media.session import MediaRefused
 from sip.endpoint import ServerTransaction

@@ -6,11 +6,12 @@ from typing import Any
 
 import structlog
 
+from gateway.asserted_headers import called_number, marked_headers
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.calls.targets import WEBRTC
-from gateway.identity import called_number, marked_headers, verdict_record
+from gateway.identity import verdict_record
 from gateway.policy.verdicts import Decision, decide
 from gateway.refusal import CallRefused
 from sip.uri import SipUri, parse_uri

@@ -7,13 +7,13 @@ from urllib.parse import unquote
 import structlog
 
 from discovery.model import Service
+from gateway.asserted_headers import own_headers
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import resolution_record
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.calls.targets import WEBRTC, MediaTerms, Route
-from gateway.identity import own_headers
 from gateway.numbers import dialled_number
 from gateway.policy.callers import Caller
 from gateway.refusal import CallRefused, reason_value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.identity import called_number
+from gateway.asserted_headers import called_number
 from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.policy.callers import CallerPolicy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity import dialog_headers, marked_headers
+from gateway.asserted_headers import dialog_headers, marked_headers
 from sip.grammar import normalise_escapes
 from sip.headers import Headers
 from tests.support.sip_messages import request

@@ -6,14 +6,9 @@ from typing import cast
 
 import pytest
 
+from gateway.asserted_headers import dialog_headers, marked_headers, own_headers
 from gateway.http.credentials import CertificateSource
-from gateway.identity import (
-    IdentityServices,
-    dialog_headers,
-    marked_headers,
-    own_headers,
-    verdict_record,
-)
+from gateway.identity import IdentityServices, verdict_record
 from gateway.refusal import CallRefused
 from sip.headers import Headers
 from sip.message import Request

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.identity import called_number
+from gateway.asserted_headers import called_number
 from media.session import MediaRefused
 from stir.certificates.certificate import CredentialUnavailable
 from tests.support.call_scene import (
