@@ -15,6 +15,7 @@ from sip.headers import Headers
 from sip.message import Request
 from stir.authentication import Attestation, AuthenticationService, CannotSign, SigningRequest
 from stir.passport import MalformedPassport, Passport, parse_passport
+from stir.telephone_number import canonicalise
 from stir.verdict import CallVerdict
 from stir.verification import VerificationService
 
@@ -103,8 +104,10 @@ def verdict_record(verdict: CallVerdict) -> dict[str, Any]:
 
 def _orig(passport: Passport | None) -> str | None:
     orig = passport.payload.get("orig") if passport is not None else None
-    number = orig.get("tn") if isinstance(orig, dict) else None
-    return f"+{number}" if isinstance(number, str) else None
+    written = orig.get("tn") if isinstance(orig, dict) else None
+    # Some signers write the plus sign that canonical numbers are without.
+    number = canonicalise(written) if isinstance(written, str) else None
+    return None if number is None else f"+{number}"
 
 
 def _as_record(passport: Passport) -> dict[str, Any]:

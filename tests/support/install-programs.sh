@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the programs that tests and benchmarks run against, where they are missing.
-# Each line is a program to look for and the Debian package that holds it.
+# Each line is a program to look for and the Debian packages that hold it and its modules.
 set -eu
 
 needed='
 sipp sip-tester
 baresip baresip-core
 openssl openssl
+kamailio kamailio kamailio-secsipid-modules
 '
 
 missing=$(printf '%s\n' "$needed" | while read -r program package; do

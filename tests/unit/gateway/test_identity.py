@@ -172,6 +172,13 @@ def test_an_orig_of_any_shape_breaks_no_record(orig: object) -> None:
     assert verdict_record(WORLD.verify(identity_value(token)))["outcome"] == "invalid"
 
 
+def test_a_number_signed_with_its_plus_sign_is_written_with_one() -> None:
+    from tests.support.stir_authority import HEADER, identity_value, shaken_claims
+
+    token = WORLD.token(HEADER, shaken_claims(orig={"tn": ORIG_TN}))
+    assert verdict_record(WORLD.verify(identity_value(token)))["orig"] == ORIG_TN
+
+
 async def test_without_a_verification_service_calls_are_refused() -> None:
     blind = IdentityServices(None, None, cast(CertificateSource, None), lambda: NOW)
     with pytest.raises(CallRefused) as refused:
