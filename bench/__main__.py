@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ Measure = Callable[[Path, Callable[[str], None]], Coroutine[Any, Any, dict[str, 
 @app.callback(invoke_without_command=True)
 def everything(context: typer.Context) -> None:
     """Run every comparison that the installed programs allow."""
+    # An exception, so that `subprocess.run` and every `finally` end what they have started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if context.invoked_subcommand is None:
         console.print(f"[bold]{machine()}[/]")
         calls()
@@ -103,13 +106,22 @@ def _run(measure: Measure, as_json: bool) -> dict[str, Any]:
 
     try:
         with tempfile.TemporaryDirectory(prefix="spingate-bench-") as folder:
-            found = asyncio.run(measure(Path(folder), say))
+            found = asyncio.run(_until_told(measure(Path(folder), say)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(1) from None
     except (SceneError, SippError, KamailioError, OSError) as error:
         error_console.print(f"[bold red]bench:[/] {error}")
         raise typer.Exit(1) from None
     if as_json:
         emit_json(found)
     return found
+
+
+async def _until_told(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Do the work; SIGTERM cancels it, so that no program it has started is left behind."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

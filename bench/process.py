@@ -50,7 +50,7 @@ def usage(pid: int) -> Usage:
     """
     processes = tree(pid)
     if not processes:
-        raise ProcessLookupError(pid)
+        raise ProcessLookupError(f"process {pid} ended while it was measured")
     readings = [reading for reading in map(_read, processes) if reading is not None]
     return Usage(
         cpu_seconds=sum(reading.cpu_seconds for reading in readings),

@@ -67,7 +67,12 @@ def _own(config: Config) -> set[str]:
 def make_next_hops(config: Config, resolver: DnsResolver, listeners: Listeners) -> NextHops:
     """Return what locates next hops; strangers choose those of peers listeners."""
     allowed = tuple(ip_network(network) for network in config.sip.allow_networks)
-    return NextHops(resolver, listeners, GuardPolicy(allow_networks=allowed))
+    return NextHops(
+        resolver,
+        listeners,
+        GuardPolicy(allow_networks=allowed),
+        dns_seconds=config.dns.timeout_seconds,
+    )
 
 
 def make_peer_policy(config: Config) -> PeerPolicy:

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from gateway.dns_budget import DnsBudget
 from gateway.http.guard import GuardPolicy, UrlRefused, check_address
 from gateway.listeners import Listeners
 from sip.dns import DnsClient
@@ -28,8 +29,17 @@ _log = structlog.get_logger("spingate.next_hops")
 class NextHops:
     """Locates next hops (RFC 3263) and keeps those of peers out of special-purpose networks."""
 
-    def __init__(self, dns: DnsClient, listeners: Listeners, policy: GuardPolicy) -> None:
+    def __init__(
+        self,
+        dns: DnsClient,
+        listeners: Listeners,
+        policy: GuardPolicy,
+        *,
+        dns_seconds: float = 2.0,
+    ) -> None:
+        """`dns_seconds` is for all the questions of one search together."""
         self._dns = dns
+        self._dns_seconds = dns_seconds
         self._listeners = listeners
         self._policy = policy
         self._refusal = lru_cache(maxsize=_ADDRESSES_KEPT)(self._judge)
@@ -38,7 +48,8 @@ class NextHops:
         self, uri: SipUri, listener: str, transports: frozenset[Transport]
     ) -> tuple[Hop, ...]:
         """Return the hops for a URI from a listener, best first; raises NotLocated."""
-        found = await locate(uri, self._dns, transports=transports, rand=_RANDOM)
+        dns = DnsBudget(self._dns, self._dns_seconds)
+        found = await locate(uri, dns, transports=transports, rand=_RANDOM)
         if self._listeners.role_of(listener) == "peers":
             found = tuple(hop for hop in found if self._permitted(hop, uri))
             if not found:

@@ -30,7 +30,11 @@ class Dns(Section):
         default=(), description="Servers as ADDRESS:PORT; those of /etc/resolv.conf if empty."
     )
     timeout_seconds: Seconds = Field(
-        default=2.0, gt=0, le=30, description="Time for one question, all servers together."
+        default=2.0,
+        gt=0,
+        le=30,
+        description="Time for one question, all servers together, and for all the questions "
+        "of one call's next hop.",
     )
     cache_entries: Count = Field(default=10_000, ge=10, description="Answers cached.")
     max_ttl_seconds: Count = Field(
