@@ -60,6 +60,13 @@ class AuthenticationService:
     def __repr__(self) -> str:
         return f"AuthenticationService(x5u={self.x5u!r})"
 
+    def adopt(self, other: AuthenticationService) -> None:
+        """Sign with another service's credential from now on, for whoever holds this one.
+
+        Everything changes at once, so that no PASSporT has the key of one and the x5u of the other.
+        """
+        vars(self).update(vars(other))
+
     def sign(self, request: SigningRequest) -> str:
         """Return the Identity header field value in full form; raises CannotSign."""
         shaken = request.attest is not None

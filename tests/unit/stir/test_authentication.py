@@ -3,7 +3,7 @@
 import pytest
 
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest, claims_of
-from stir.certificates.certificate import KeyMismatch, MalformedCredential
+from stir.certificates.certificate import BareKey, KeyMismatch, MalformedCredential
 from stir.certificates.issuing import key_to_pem, new_key
 from stir.passport import parse_passport, signing_input
 from stir.verification import verify_token
@@ -97,3 +97,19 @@ def test_no_key_shows_in_a_repr(world: StirWorld) -> None:
     shown = repr((world.signer, world.issued, world.root, world.credential))
     assert "PRIVATE" not in shown
     assert "BEGIN" not in shown
+
+
+def test_who_holds_a_service_signs_with_the_credential_it_adopted(world: StirWorld) -> None:
+    assert world.issued.key_pem is not None
+    held = AuthenticationService(world.issued.key_pem, world.issued.chain_pem, URL)
+    key = new_key()
+    renewed = "https://certs.alpha.example/renewed.pem"
+    held.adopt(AuthenticationService(key_to_pem(key), None, renewed))
+    value = held.sign(REQUEST)
+    assert value.partition(";")[2] == f"info=<{renewed}>;alg=ES256;ppt=shaken"
+    passport = parse_passport(value.partition(";")[0])
+    assert passport.x5u == held.x5u == renewed
+    verdict = verify_token(
+        value.partition(";")[0], now=NOW, credential=BareKey(key.public_key()), anchors=()
+    )
+    assert "signature" not in {check.step for check in verdict.checks if check.outcome == "failed"}
