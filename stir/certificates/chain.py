@@ -180,8 +180,12 @@ def _authority_problem(
 
 
 def _delegation_problem(path: Sequence[x509.Certificate]) -> Problem | None:
-    """Hold every TNAuthList on the path against the next one above it (RFC 9060 section 4)."""
-    below: TnAuthList | None = None
+    """Hold every TNAuthList on the path against all those above it (RFC 9060 section 4).
+
+    Against all and not just the next: a list of codes in between, which is taken to hold any
+    number, must not widen what a list of numbers above it grants.
+    """
+    below: list[TnAuthList] = []
     for certificate in path:
         try:
             own = tn_auth_list_of(certificate)
@@ -191,13 +195,15 @@ def _delegation_problem(path: Sequence[x509.Certificate]) -> Problem | None:
                 f"{name_of(certificate)}: {error}",
                 "a TNAuthList by RFC 8226 section 9",
             )
-        if own is not None and below is not None and not own.encompasses(below):
+        if own is None:
+            continue
+        if not all(own.encompasses(narrower) for narrower in below):
             return Problem(
                 Reason.AUTHORITY_NOT_ENCOMPASSED,
                 f"a TNAuthList wider than that of {name_of(certificate)}",
                 "numbers within the issuer's TNAuthList",
             )
-        below = own or below
+        below.append(own)
     return None
 
 
