@@ -91,6 +91,14 @@ class AuthenticationService:
         header = {**header_extra, "alg": "ES256", "typ": "passport", "x5u": self.x5u}
         return self._signed(signing_input(header, payload))
 
+    def sign_jwt(self, claims: Mapping[str, object]) -> str:
+        """Return a JSON Web Token that is no PASSporT, such as a permission to publish.
+
+        Its `typ` keeps it from being taken for one (RFC 8725 section 3.11). Raises
+        MalformedPassport for values that JSON cannot carry.
+        """
+        return self._signed(signing_input({"alg": "ES256", "typ": "JWT", "x5u": self.x5u}, claims))
+
     def _signed(self, octets: bytes) -> str:
         r, s = decode_dss_signature(self._key.sign(octets, ES256))
         signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
