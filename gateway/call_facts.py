@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -12,11 +11,13 @@ from sip.fields import NameAddr, parse_date, parse_name_addrs
 from sip.headers import MalformedHeader
 from sip.message import Request
 from sip.multipart import part_of
+from stir.call_info import CallInfo
 from stir.media_keys import Fingerprint
 from stir.telephone_number import number_of
 from stir.verification import CallFacts
 
 _SHORTEST_NATIONAL: Final = 7
+_MAX_CALL_INFO: Final = 16
 _FINGERPRINT: Final = b"a=fingerprint"
 
 
@@ -26,13 +27,24 @@ def call_facts(request: Request) -> CallFacts:
     Originators: every P-Asserted-Identity, then From. Destinations: To, then the Request-URI. A
     header that cannot be read contributes nothing, so that what was signed cannot match it.
     """
+    headers = request.headers
+    asserted, shown = _addresses(request, "P-Asserted-Identity"), _addresses(request, "From")
     return CallFacts(
-        orig_candidates=(*_uris(request, "P-Asserted-Identity"), *_uris(request, "From")),
+        orig_candidates=tuple(str(address.uri) for address in (*asserted, *shown)),
         dest_candidates=(*_uris(request, "To"), request.request_uri),
         date=_date(request),
         fingerprints=_fingerprints(request),
         method=request.method,
-        call_id=request.headers.get("Call-ID"),
+        call_id=headers.get("Call-ID"),
+        display_names=tuple(
+            address.display_name for address in (*shown, *asserted) if address.display_name
+        ),
+        call_info=_call_info(request) if "Call-Info" in headers else (),
+        resource_priority=tuple(
+            text.strip() for value in headers.all("Resource-Priority") for text in value.split(",")
+        ),
+        priority=(headers.get("Priority") or "").strip(),
+        body=request.body,
     )
 
 
@@ -70,12 +82,24 @@ def identity_values(request: Request) -> tuple[str, ...]:
 
 
 def _uris(request: Request, name: str) -> tuple[str, ...]:
-    addresses: Iterable[NameAddr]
+    return tuple(str(address.uri) for address in _addresses(request, name))
+
+
+def _addresses(request: Request, name: str) -> tuple[NameAddr, ...]:
     try:
-        addresses = parse_name_addrs(name, request.headers.all(name))
+        return parse_name_addrs(name, request.headers.all(name))
     except MalformedHeader:
         return ()
-    return tuple(str(address.uri) for address in addresses)
+
+
+def _call_info(request: Request) -> tuple[CallInfo, ...]:
+    """Every Call-Info value (RFC 9796); what cannot be read is nothing the caller said."""
+    found = []
+    for address in _addresses(request, "Call-Info")[:_MAX_CALL_INFO]:
+        purpose = address.params.text("purpose")
+        reason = address.params.text("call-reason")
+        found.append(CallInfo(str(address.uri), purpose.lower() if purpose else None, reason))
+    return tuple(found)
 
 
 def _date(request: Request) -> int | None:

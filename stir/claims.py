@@ -26,7 +26,9 @@ def identity_of(text: str) -> frozenset[str]:
     """What a URI or number of a request may appear as in a claim: its number, and its URI."""
     number, uri = number_in_uri(text), canonical_uri(text)
     bare = canonicalise(text) if uri is None else None
-    return frozenset(found for found in (number, uri, bare) if found is not None)
+    # an emergency call goes to urn:service:sos (RFC 9027 section 3)
+    urn = text if uri is None and text[:4].lower() == "urn:" else None
+    return frozenset(found for found in (number, uri, bare, urn) if found is not None)
 
 
 def base_problem(payload: Mapping[str, object]) -> Problem | None:

@@ -252,6 +252,11 @@ TEXTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "The header field was added or changed after signing.",
             "Sign the Resource-Priority header field as it is sent.",
         ),
+        "PRIORITY_AUTHORITY": ReasonText(
+            "The signer has no authority over the priority namespace of the rph claim.",
+            "The provider signs a priority it may not grant, or is not yet known here.",
+            "Name the provider as an authority of the namespace, if it is one.",
+        ),
         "PRIORITY_MISMATCH": ReasonText(
             "The sph claim is not what the Priority header field says.",
             "The header field was added or changed after signing.",

@@ -41,7 +41,8 @@ class Verdict:
 
     `outcome`: *valid*; *invalid* (a check failed, `reason` is the first); *unavailable* (nothing
     failed, but not everything could be checked); *ignored* (its type is not supported, RFC 8224
-    section 6.2 step 1). `passport` is None where the token could not be read.
+    section 6.2 step 1). `passport` is None where the token could not be read. `proves_caller`:
+    whether its type shows by itself who calls; others only add to one that does.
     """
 
     checks: tuple[Check, ...]
@@ -49,6 +50,7 @@ class Verdict:
     reason: Reason | None
     passport: Passport | None
     identity: Identity | None
+    proves_caller: bool = True
 
     @property
     def sip_status(self) -> int | None:
@@ -76,7 +78,8 @@ class CallVerdict:
     """The result for a request: one Verdict an Identity header field, and what they come to.
 
     The best one decides: valid before unavailable before invalid, so that a forged header beside a
-    valid one does no harm; ignored ones do not count (*absent* where none is left).
+    valid one does no harm; ignored ones and those that do not prove the caller do not count
+    (*absent* where none is left).
     """
 
     verdicts: tuple[Verdict, ...]
@@ -114,7 +117,7 @@ def decide(verdicts: tuple[Verdict, ...]) -> CallVerdict:
     """Combine the verdicts of one request's Identity header fields."""
     for outcome in ("valid", "unavailable", "invalid"):
         for verdict in verdicts:
-            if verdict.outcome == outcome:
+            if verdict.outcome == outcome and verdict.proves_caller:
                 return CallVerdict(verdicts, verdict.outcome, verdict.reason, verdict)
-    reason = verdicts[0].reason if verdicts else Reason.IDENTITY_MISSING
+    reason = (verdicts[0].reason if verdicts else None) or Reason.IDENTITY_MISSING
     return CallVerdict(verdicts, "absent", reason, verdicts[0] if verdicts else None)

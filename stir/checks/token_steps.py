@@ -66,7 +66,11 @@ def type_(inspection: Inspection) -> Check:
     passport = inspection.passport
     if passport is None:
         return skipped("type", "the token could not be read")
-    problem = _header_problem(passport) or _ppt_problem(inspection, passport)
+    problem = (
+        _header_problem(passport)
+        or _ppt_problem(inspection, passport)
+        or _method_problem(inspection, passport)
+    )
     return failed("type", problem) if problem else passed("type", passport.ppt or "plain")
 
 
@@ -98,6 +102,14 @@ def _ppt_problem(inspection: Inspection, passport: Passport) -> Problem | None:
         known = ", ".join(sorted(t or "plain" for t in types))
         return Problem(Reason.UNSUPPORTED_PPT, _short(ppt or "plain"), known)
     return None
+
+
+def _method_problem(inspection: Inspection, passport: Passport) -> Problem | None:
+    extension, method = EXTENSIONS.get(passport.ppt or ""), inspection.facts.method
+    if extension is None or method is None or method in extension.methods:
+        return None
+    got = f"{passport.ppt} in {_short(method)}"
+    return Problem(Reason.METHOD_MISMATCH, got, ", ".join(sorted(extension.methods)))
 
 
 def algorithm(inspection: Inspection) -> Check:

@@ -318,7 +318,13 @@ def test_a_request_is_signed_for_its_key(tmp_path: Path) -> None:
 
 
 def test_a_token_of_another_type_says_which_are_known(world: StirWorld) -> None:
-    token = world.token({**HEADER, "ppt": "rph"}, shaken_claims())
+    token = world.token({**HEADER, "ppt": "x-unheard-of"}, shaken_claims())
     record = verify("--token", token)
     assert (record["outcome"], record["reason"]) == ("invalid", "unsupported_ppt")
     assert (record["sip_status"], record["verstat"]) == (428, "No-TN-Validation")
+
+
+def test_a_priority_passport_is_looked_at_for_its_own_sake(world: StirWorld) -> None:
+    claims = {**shaken_claims(attest=None, origid=None), "rph": {"auth": ["ets.0"]}}
+    record = verify("--token", world.token({**HEADER, "ppt": "rph"}, claims))
+    assert (record["outcome"], record["reason"]) == ("unavailable", None)
