@@ -264,7 +264,12 @@ class Gateway:
             clock=time.time,
         )
         application = admin_application(
-            self._keys.admin_token, self.metrics.exposition, view.readers(), view.discover
+            self._keys.admin_token,
+            self.metrics.exposition,
+            view.readers() | self._stir.readers(),
+            view.discover,
+            routes=self._stir.routes(),
+            health=self._stir.health,
         )
         return HttpListener(application, admin.address, admin.port, tls=None)
 
@@ -278,6 +283,7 @@ class Gateway:
         )
         metrics.gauge("trace_lost", "Trace lines lost to a full disk", lambda: self._trace.lost)
         metrics.gauge("records_lost", "Call records lost", lambda: self._records.lost)
+        self._stir.gauges(metrics)
         spin = self._spin
         if spin is not None:
             text = "SPIN invitations and answers, by kind and outcome"

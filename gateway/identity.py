@@ -4,7 +4,7 @@ header fields of a request."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.call_facts import call_facts, identity_values, live_facts
@@ -15,11 +15,20 @@ from sip.headers import Headers
 from sip.message import Request
 from stir.authentication import Attestation, AuthenticationService, CannotSign, SigningRequest
 from stir.passport import MalformedPassport, Passport, parse_passport
+from stir.reason import Reason
 from stir.telephone_number import canonicalise
 from stir.verdict import CallVerdict
-from stir.verification import VerificationService
+from stir.verification import CallFacts, VerificationService
 
 _MAX_DATE_SKEW: Final = 60
+_PERHAPS_REPLACED: Final = frozenset(
+    {
+        Reason.SIGNATURE_INVALID,
+        Reason.CREDENTIAL_EXPIRED,
+        Reason.CHAIN_EXPIRED,
+        Reason.AUTHORITY_NOT_COVERED,
+    }
+)
 
 
 class IdentityServices:
@@ -73,9 +82,18 @@ class IdentityServices:
             raise CallRefused(501, "No verification service is configured")
         identities = identity_values(request)
         facts = live_facts(request, accept_asserted=self._accept_asserted)
-        begun = self._verification.begin(identities, facts, self._clock())
+        verdict, urls = await self._verify_once(self._verification, identities, facts)
+        # A provider may have put another certificate behind its URL since we fetched it.
+        if verdict.reason in _PERHAPS_REPLACED and await self._certificates.changed(urls):
+            verdict, _ = await self._verify_once(self._verification, identities, facts)
+        return verdict
+
+    async def _verify_once(
+        self, service: VerificationService, identities: Sequence[str], facts: CallFacts
+    ) -> tuple[CallVerdict, tuple[str, ...]]:
+        begun = service.begin(identities, facts, self._clock())
         credentials = await self._certificates.get_all(begun.needed)
-        return self._verification.conclude(begun, credentials, self._clock())
+        return service.conclude(begun, credentials, self._clock()), begun.needed
 
 
 def verdict_record(verdict: CallVerdict) -> dict[str, Any]:

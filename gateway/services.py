@@ -40,11 +40,7 @@ def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
     settings = config.fetch
     return GuardedClient(
         resolver,
-        policy=GuardPolicy(
-            allow_networks=tuple(ip_network(network) for network in settings.allow_networks),
-            deny_networks=tuple(ip_network(address) for address in sorted(_own(config))),
-            ports=frozenset(settings.ports),
-        ),
+        policy=make_guard_policy(config),
         limits=FetchLimits(
             timeout=settings.timeout_seconds,
             max_body=settings.max_body_bytes,
@@ -52,6 +48,16 @@ def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
             total=settings.max_total,
         ),
         trust_file=settings.trust_anchors,
+    )
+
+
+def make_guard_policy(config: Config) -> GuardPolicy:
+    """Return which URLs and addresses of peers are fetched from."""
+    settings = config.fetch
+    return GuardPolicy(
+        allow_networks=tuple(ip_network(network) for network in settings.allow_networks),
+        deny_networks=tuple(ip_network(address) for address in sorted(_own(config))),
+        ports=frozenset(settings.ports),
     )
 
 

@@ -3,18 +3,29 @@ repository where others fetch ours."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from aiohttp import web
+
+from gateway.clock_watch import ClockWatch
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.http.admin import StateReader
+from gateway.http.cache_admin import cache_routes
+from gateway.http.credential_folder import CredentialFolder
 from gateway.http.credentials import CertificateSource
 from gateway.http.fetch import GuardedClient
 from gateway.http.listener import HttpListener
+from gateway.http.preloading import Preloading
 from gateway.http.repository import CertificateRepository
 from gateway.identity import IdentityServices
 from gateway.keys import Keys
-from gateway.services import server_context
+from gateway.metrics import Metrics
+from gateway.services import make_guard_policy, server_context
+from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
 from stir.replay import ReplayCache
 from stir.verification import VerificationPolicy, VerificationService
@@ -36,8 +47,24 @@ class StirService:
     ) -> None:
         self._config = config
         self._stack = AsyncExitStack()
-        self.credentials = CredentialCache(config.fetch.cache_entries)
-        self.certificates = CertificateSource(client, self.credentials, wall_clock)
+        self.credentials = CredentialCache(
+            config.fetch.cache_entries, stale_if_error=config.fetch.stale_if_error_seconds
+        )
+        self._preloading = Preloading(
+            self.credentials,
+            CredentialFolder(config.provider.state_directory / "certificates"),
+            PathBuilder(keys.sti_trust_anchors),
+            make_guard_policy(config),
+            wall_clock,
+        )
+        self.clock_watch = ClockWatch(self._preloading.trusted, steady=time.monotonic)
+        self.certificates = CertificateSource(
+            client,
+            self.credentials,
+            wall_clock,
+            clock_watch=self.clock_watch,
+            on_stored=self._preloading.saved,
+        )
         settings = config.stir.verification
         self.identity = IdentityServices(
             keys.authentication,
@@ -50,6 +77,9 @@ class StirService:
     async def start(self) -> None:
         """Listen; raises ConfigError where a port is not to be had."""
         self._stack.push_async_callback(self.certificates.close)
+        self._preloading.restore(self._config.fetch.cache_entries)
+        keeping = asyncio.get_running_loop().create_task(self.certificates.keep_fresh())
+        self._stack.push_async_callback(_ended, keeping)
         for key, listener in self._listeners():
             try:
                 await listener.start()
@@ -60,6 +90,39 @@ class StirService:
     async def stop(self) -> None:
         """Close the listeners and give up every fetch under way."""
         await self._stack.aclose()
+
+    def readers(self) -> dict[str, StateReader]:
+        """Return what the operator can list."""
+        return {"certificates": self._preloading.listing}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the operator can do, for the admin interface."""
+        return cache_routes(self._preloading, self.certificates)
+
+    def health(self) -> str:
+        """Return "ok", or what is wrong in a word or two."""
+        return "clock wrong" if self.clock_watch.wrong else "ok"
+
+    def gauges(self, metrics: Metrics) -> None:
+        """Add what can be counted."""
+        source, watch = self.certificates, self.clock_watch
+        metrics.gauge("certificates", "Certificate URLs cached", lambda: len(self.credentials))
+        metrics.counts(
+            "certificate_fetches",
+            "Certificates fetched, by outcome; stale: an expired copy served on",
+            ("outcome",),
+            lambda: {
+                ("all",): source.fetches,
+                ("failed",): source.failures,
+                ("stale",): source.served_stale,
+            },
+        )
+        metrics.gauge(
+            "clock_ahead_seconds",
+            "Our clock against certificate servers'; 0 where too few are known",
+            lambda: watch.offset or 0.0,
+        )
+        metrics.gauge("clock_wrong", "Whether most of them disagree with it", lambda: watch.wrong)
 
     def _listeners(self) -> list[tuple[str, HttpListener]]:
         """The HTTP servers, each with the configuration key it is made from."""
@@ -74,6 +137,11 @@ class StirService:
                 HttpListener(application, repository.address, repository.port, tls=tls),
             )
         ]
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def make_verification(config: Config, keys: Keys) -> VerificationService | None:

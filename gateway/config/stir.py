@@ -84,6 +84,13 @@ class Fetch(Section):
     max_per_host: Count = Field(default=4, ge=1, description="Requests at once to one host.")
     max_total: Count = Field(default=32, ge=1, description="Requests at once.")
     cache_entries: Count = Field(default=5_000, ge=10, description="Certificate chains cached.")
+    stale_if_error_seconds: Count = Field(
+        default=3_600,
+        ge=0,
+        le=86_400,
+        description="How long an expired copy of a certificate serves on while its server is out "
+        "of order; never past notAfter, less if the server says so (RFC 5861). 0: not at all.",
+    )
 
 
 class Repository(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -18,11 +18,15 @@ def admin_application(
     exposition: Callable[[], bytes],
     state: dict[str, StateReader],
     discover: Discover,
+    *,
+    routes: Iterable[web.RouteDef] = (),
+    health: Callable[[], str] = lambda: "ok",
 ) -> web.Application:
     """Return the application: GET /metrics, GET /v1/NAME for each state, POST /v1/discover,
-    GET /healthz.
+    GET /healthz, and further `routes`.
 
-    Everything but /healthz needs `Authorization: Bearer` with the token.
+    Everything but /healthz needs `Authorization: Bearer` with the token. /healthz is 503 where
+    `health` says anything but "ok".
     """
     expected = f"Bearer {token}".encode()
 
@@ -52,7 +56,7 @@ def admin_application(
         try:
             asked = await request.json()
             number, service, sender = asked["number"], asked["service"], asked["from"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return _problem("the body is an object with number, service and from")
         if not all(isinstance(text, str) for text in (number, service, sender)):
             return _problem("number, service and from are texts")
@@ -61,14 +65,16 @@ def admin_application(
         except ValueError as error:
             return _problem(str(error))
 
-    async def health(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+    async def tell_health(_request: web.Request) -> web.Response:
+        status = health()
+        return web.json_response({"status": status}, status=200 if status == "ok" else 503)
 
     application = web.Application(middlewares=[authorised], client_max_size=1_024)
     application.router.add_get("/metrics", metrics)
     application.router.add_get("/v1/{name}", show)
     application.router.add_post("/v1/discover", look_up)
-    application.router.add_get("/healthz", health)
+    application.router.add_get("/healthz", tell_health)
+    application.router.add_routes(routes)
     return application
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -19,7 +20,7 @@ class WrongQuestion(ValueError):
 
 
 async def ask_admin(
-    config: Config, path: str, question: dict[str, str] | None = None, *, timeout: float = 10.0
+    config: Config, path: str, question: Mapping[str, Any] | None = None, *, timeout: float = 10.0
 ) -> dict[str, Any]:
     """Return what the gateway answers to a GET, or to a POST with a question.
 

@@ -122,9 +122,17 @@ class GuardedClient:
         self._hosts: dict[str, _Host] = {}
         self._under_way = 0
 
-    async def get(self, url: str, *, accept: str = "*/*") -> Fetched:
-        """Fetch a URL. Raises FetchRefused, FetchFailed; any status is an answer."""
-        return await self._request("GET", url, {"Accept": accept}, None)
+    async def get(
+        self, url: str, *, accept: str = "*/*", if_none_match: str | None = None
+    ) -> Fetched:
+        """Fetch a URL. Raises FetchRefused, FetchFailed; any status is an answer.
+
+        With an ETag as `if_none_match`, 304 says that nothing has changed (RFC 9110 13.1.2).
+        """
+        headers = {"Accept": accept}
+        if if_none_match is not None:
+            headers["If-None-Match"] = if_none_match
+        return await self._request("GET", url, headers, None)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
         """Post a body. Raises FetchRefused, FetchFailed; any status is an answer."""

@@ -1,47 +1,90 @@
-"""A bounded cache of fetched credentials; pure, the time is an argument."""
+"""A bounded cache of credentials by URL; pure, the time is an argument.
+
+An entry goes through three times: fresh, it is the answer; then, for as long as policy and server
+allow, it is the answer only when its server gives none (stale-if-error); then it is gone. None of
+them goes past the certificate's own notAfter.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from stir.certificates.cache_control import (
+    MAX_LIFETIME,
+    MIN_LIFETIME,
+    NEGATIVE_LIFETIME,
+    lifetime,
+    stale_lifetime,
+)
 from stir.certificates.certificate import Credential, CredentialUnavailable
 
-MIN_LIFETIME: Final = 300.0
-MAX_LIFETIME: Final = 86_400.0
-NEGATIVE_LIFETIME: Final = 30.0
-_MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(-?[0-9]{1,20})\"?(?=$|[,\s])")
+__all__ = ["MAX_LIFETIME", "MIN_LIFETIME", "NEGATIVE_LIFETIME", "lifetime"]
+
+# The last part of a lifetime, in which a credential that calls use is fetched again.
+_REFRESH_PART: Final = 0.2
+_REFRESH_MOST: Final = 300.0
+
+Source = Literal["fetched", "preloaded", "imported"]
 
 
-def lifetime(cache_control: str | None, not_after: float, now: float) -> float:
-    """Seconds to keep a credential: max-age within 5 minutes to 24 hours, never past `not_after`.
-
-    Without a max-age the minimum: a rotated certificate is seen soon, and a repository that
-    forbids caching is still not asked at every call. Times in epoch seconds. The result is not
-    below 30 s, so that an expired certificate is not fetched again for each call.
-    """
-    match = _MAX_AGE.search((cache_control or "")[:1024].lower())
-    asked = float(int(match[1])) if match else MIN_LIFETIME
-    kept = min(max(asked, MIN_LIFETIME), MAX_LIFETIME)
-    return max(min(kept, not_after - now), NEGATIVE_LIFETIME)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CacheEntry:
-    """A credential, or why there is none, until `expires` (epoch seconds)."""
+    """A credential, or why there is none, with its times in epoch seconds.
+
+    `expires` ends its fresh time, `usable_until` its use when the server is out of order; before
+    `retry_at` the server is not asked again after it failed. `etag` is what the server named this
+    version (RFC 9110 section 8.8.3). `hits` counts the answers given since it was fetched,
+    `all_hits` those since the URL is known. Until `doubted_at` a signature that does not fit is no
+    reason to ask again. `source`: because of a call, from its server because
+    the operator asked, or from a file of the operator's.
+    """
 
     found: Credential | CredentialUnavailable
+    stored: float
     expires: float
+    usable_until: float
+    source: Source = "fetched"
+    etag: str | None = None
+    cache_control: str | None = None
+    retry_at: float = 0.0
+    doubted_at: float = 0.0
+    hits: int = 0
+    all_hits: int = 0
+
+    def may_revalidate(self, now: float) -> bool:
+        """Whether the server may be asked if it has another version by now; notes that it is.
+
+        Not within half a minute after it was asked, and not twice in 5 minutes.
+        """
+        if isinstance(self.found, CredentialUnavailable):
+            return False
+        if now < max(self.stored + NEGATIVE_LIFETIME, self.retry_at, self.doubted_at):
+            return False
+        self.doubted_at = now + MIN_LIFETIME
+        return True
+
+    def wants_refresh(self, now: float) -> bool:
+        """Whether to fetch it again now, before it expires, because calls use it."""
+        if self.hits == 0 or now < self.retry_at or isinstance(self.found, CredentialUnavailable):
+            return False
+        early = min((self.expires - self.stored) * _REFRESH_PART, _REFRESH_MOST)
+        return now >= self.expires - early
 
 
 class CredentialCache:
     """Credentials by URL: least recently used ones go first when it is full."""
 
-    def __init__(self, max_entries: int = 5_000) -> None:
-        """`max_entries` bounds it; a chain takes about 10 kB."""
+    def __init__(self, max_entries: int = 5_000, *, stale_if_error: float = 0.0) -> None:
+        """`max_entries` bounds it; a chain takes about 10 kB.
+
+        `stale_if_error`: seconds an expired credential may still serve while its server is out of
+        order.
+        """
         self._max = max_entries
+        self._stale = stale_if_error
         self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
 
     def __len__(self) -> int:
@@ -52,31 +95,113 @@ class CredentialCache:
         entry = self._entries.get(url)
         if entry is None:
             return None
-        if entry.expires <= now:
-            del self._entries[url]
+        # Expired, but its server failed when asked: it serves on, and no call waits for the server.
+        if entry.expires <= now and not (entry.retry_at and now < entry.usable_until):
+            if entry.usable_until <= now:
+                del self._entries[url]
             return None
         self._entries.move_to_end(url)
+        entry.hits += 1
+        entry.all_hits += 1
         return entry.found
 
-    def store(self, url: str, found: Credential, cache_control: str | None, now: float) -> None:
-        """Keep a fetched credential by the Cache-Control value it came with."""
-        self._put(url, CacheEntry(found, now + lifetime(cache_control, found.not_after, now)))
+    def entry(self, url: str) -> CacheEntry | None:
+        """Return what is kept for a URL, fresh or not, without counting it as a use."""
+        return self._entries.get(url)
+
+    def store(
+        self,
+        url: str,
+        found: Credential,
+        cache_control: str | None,
+        now: float,
+        *,
+        etag: str | None = None,
+        source: Source | None = None,
+    ) -> CacheEntry:
+        """Keep a credential by the Cache-Control value and the ETag it came with.
+
+        A URL that the operator asked for remains one when it is fetched again.
+        """
+        before = self._entries.get(url)
+        expires = now + lifetime(cache_control, found.not_after, now)
+        stale_until = expires + stale_lifetime(cache_control, self._stale)
+        entry = CacheEntry(
+            found,
+            now,
+            expires,
+            max(expires, min(stale_until, found.not_after)),
+            source or ("preloaded" if before and before.source != "fetched" else "fetched"),
+            etag,
+            cache_control,
+            doubted_at=before.doubted_at if before else 0.0,
+            all_hits=before.all_hits if before else 0,
+        )
+        self._put(url, entry)
+        return entry
+
+    def renew(self, url: str, cache_control: str | None, now: float) -> CacheEntry | None:
+        """Keep what the server says is unchanged (304) for another lifetime."""
+        entry = self._entries.get(url)
+        if entry is None or not isinstance(entry.found, Credential):
+            return None
+        # A 304 without the field leaves the stored one in force (RFC 9111 section 3.2).
+        control = entry.cache_control if cache_control is None else cache_control
+        return self.store(url, entry.found, control, now, etag=entry.etag)
+
+    def restore(self, url: str, found: Credential, expires: float, now: float) -> None:
+        """Keep a credential from an earlier run, for what is left of its lifetime.
+
+        One that expired meanwhile has only its stale time left, and wants to be fetched at once.
+        """
+        expires = min(expires, now + MAX_LIFETIME, found.not_after)
+        usable_until = max(expires, min(now + self._stale, found.not_after))
+        # Counted as used once: what the operator preloaded is to be warm before the first call.
+        entry = CacheEntry(found, now, expires, usable_until, "preloaded", hits=1)
+        self._put(url, entry)
 
     def store_failure(self, url: str, why: CredentialUnavailable, now: float) -> None:
         """Remember for 30 s that the URL gave nothing, so that calls do not queue on it."""
-        self._put(url, CacheEntry(why, now + NEGATIVE_LIFETIME))
+        until = now + NEGATIVE_LIFETIME
+        self._put(url, CacheEntry(why, now, until, until))
+
+    def serve_on(self, url: str, now: float) -> Credential | None:
+        """Return the credential that may be used although its server failed just now, or None.
+
+        The server is not asked again for 30 s.
+        """
+        entry = self._entries.get(url)
+        if entry is None or entry.usable_until <= now:
+            return None
+        entry.retry_at = now + NEGATIVE_LIFETIME
+        return entry.found if isinstance(entry.found, Credential) else None
+
+    def due(self, now: float, most: int) -> list[str]:
+        """Return at most `most` URLs to fetch again now, before calls have to wait for them."""
+        found: list[str] = []
+        for url, entry in self._entries.items():
+            if entry.wants_refresh(now):
+                found.append(url)
+                if len(found) >= most:
+                    break
+        return found
 
     def entries(self, now: float) -> tuple[tuple[str, CacheEntry], ...]:
-        """All live entries, least recently used first."""
-        return tuple((url, e) for url, e in self._entries.items() if e.expires > now)
+        """All entries that are of use, least recently used first."""
+        return tuple(self._usable(now))
 
-    def forget(self, url: str) -> None:
-        """Drop one URL, known or not."""
-        self._entries.pop(url, None)
+    def forget(self, url: str) -> bool:
+        """Drop one URL; tell whether it was known."""
+        return self._entries.pop(url, None) is not None
 
-    def clear(self) -> None:
-        """Drop everything."""
+    def clear(self) -> int:
+        """Drop everything; return how many entries that were."""
+        count = len(self._entries)
         self._entries.clear()
+        return count
+
+    def _usable(self, now: float) -> Iterator[tuple[str, CacheEntry]]:
+        return ((url, entry) for url, entry in self._entries.items() if entry.usable_until > now)
 
     def _put(self, url: str, entry: CacheEntry) -> None:
         self._entries.pop(url, None)

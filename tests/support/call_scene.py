@@ -219,6 +219,9 @@ class FakeCertificates:
         self.asked += wanted
         return dict.fromkeys(wanted, self.credential)
 
+    async def changed(self, urls: Iterable[str]) -> bool:
+        return False
+
 
 class MemoryRecords:
     """The call records that were written."""

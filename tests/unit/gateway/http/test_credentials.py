@@ -38,9 +38,13 @@ class FakeClient:
         self.answer = answer
         self.after = after
         self.asked: list[str] = []
+        self.tags: list[str | None] = []
 
-    async def get(self, url: str, *, accept: str = "*/*") -> Fetched:
+    async def get(
+        self, url: str, *, accept: str = "*/*", if_none_match: str | None = None
+    ) -> Fetched:
         self.asked.append(url)
+        self.tags.append(if_none_match)
         if self.after is not None:
             await self.after.wait()
         if isinstance(self.answer, Exception):
@@ -49,11 +53,18 @@ class FakeClient:
 
 
 class Scene:
-    def __init__(self, answer: Fetched | Exception, *, after: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        answer: Fetched | Exception,
+        *,
+        after: asyncio.Event | None = None,
+        stale: float = 0.0,
+    ) -> None:
         self.now = time.time()
         self.client = FakeClient(answer, after=after)
+        self.cache = CredentialCache(stale_if_error=stale)
         self.source = CertificateSource(
-            cast(GuardedClient, self.client), CredentialCache(), lambda: self.now
+            cast(GuardedClient, self.client), self.cache, lambda: self.now
         )
 
     async def failure(self) -> CredentialUnavailable:
@@ -62,9 +73,14 @@ class Scene:
         return found
 
 
-def served(body: bytes = PEM, status: int = 200, cache_control: str | None = None) -> Fetched:
-    headers = {} if cache_control is None else {"cache-control": cache_control}
-    return Fetched(status, headers, body)
+def served(
+    body: bytes = PEM,
+    status: int = 200,
+    cache_control: str | None = None,
+    etag: str | None = None,
+) -> Fetched:
+    headers = {"cache-control": cache_control, "etag": etag}
+    return Fetched(status, {name: value for name, value in headers.items() if value}, body)
 
 
 async def test_five_hundred_calls_on_a_cold_url_fetch_once() -> None:
@@ -154,3 +170,130 @@ async def test_closing_gives_up_what_is_under_way() -> None:
     await scene.source.close()
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+DEAD = FetchFailed("certificates.example", FailureReason.TIMEOUT, "nothing within 2 s")
+
+
+@pytest.mark.parametrize("outage", [DEAD, served(status=503), served(status=500)])
+async def test_an_expired_copy_serves_on_while_its_server_is_out_of_order(
+    outage: Fetched | Exception,
+) -> None:
+    scene = Scene(served(), stale=600)
+    credential = await scene.source.get(URL)
+    scene.client.answer = outage
+    scene.now += 301
+    assert await scene.source.get(URL) is credential
+    assert await scene.source.get(URL) is credential
+    assert len(scene.client.asked) == 2, "while it serves on, no call waits for its server"
+    assert scene.source.served_stale == 1
+    scene.now += 600
+    assert isinstance(await scene.source.get(URL), CredentialUnavailable)
+
+
+@pytest.mark.parametrize("answer", [served(status=404), served(status=410), served(b"<html>")])
+async def test_a_server_that_says_it_is_gone_is_believed(answer: Fetched) -> None:
+    scene = Scene(served(), stale=600)
+    await scene.source.get(URL)
+    scene.client.answer = answer
+    scene.now += 301
+    await scene.failure()
+
+
+async def test_our_own_limit_lets_an_expired_copy_serve_on() -> None:
+    scene = Scene(served(), stale=600)
+    credential = await scene.source.get(URL)
+    scene.client.answer = FetchFailed("our own limit", FailureReason.BUSY, "many")
+    scene.now += 301
+    assert await scene.source.get(URL) is credential
+
+
+async def test_a_version_that_is_known_is_not_sent_again() -> None:
+    scene = Scene(served(etag='W/"v1"'))
+    credential = await scene.source.get(URL)
+    scene.client.answer = served(b"", status=304)
+    scene.cache.get(URL, scene.now)
+    scene.now += 299
+    assert scene.cache.due(scene.now, 9) == [URL]
+    await once_fresh(scene)
+    assert scene.client.tags == [None, 'W/"v1"']
+    scene.now += 200
+    assert await scene.source.get(URL) is credential
+    assert len(scene.client.asked) == 2
+
+
+@pytest.mark.parametrize("etag", ['"', "v1", '"a b"', '"' + "x" * 300 + '"', '"\x7f"'])
+async def test_what_is_no_entity_tag_is_not_sent_back(etag: str) -> None:
+    scene = Scene(served(etag=etag))
+    await scene.source.get(URL)
+    scene.cache.get(URL, scene.now)
+    scene.now += 299
+    await once_fresh(scene)
+    assert scene.client.tags == [None, None]
+
+
+async def test_a_304_that_was_not_asked_for_is_a_failure() -> None:
+    assert "304" in (await Scene(served(b"", status=304)).failure()).detail
+
+
+async def once_fresh(scene: Scene) -> None:
+    """Let one look of the refreshing task happen."""
+    keeping = asyncio.create_task(scene.source.keep_fresh())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_what_calls_use_is_fetched_again_before_it_expires() -> None:
+    scene = Scene(served())
+    await scene.source.get(URL)
+    await scene.source.get(URL)
+    scene.now += 200
+    await once_fresh(scene)
+    assert len(scene.client.asked) == 1
+    scene.now += 60
+    await once_fresh(scene)
+    assert len(scene.client.asked) == 2
+    scene.now += 100
+    assert isinstance(await scene.source.get(URL), Credential)
+    assert len(scene.client.asked) == 2, "no call waited"
+
+
+@pytest.mark.parametrize("answer", [DEAD, served(status=404), served(b"no certificate")])
+async def test_a_refresh_that_fails_takes_nothing_that_is_still_good(
+    answer: Fetched | Exception,
+) -> None:
+    scene = Scene(served())
+    credential = await scene.source.get(URL)
+    await scene.source.get(URL)
+    scene.client.answer = answer
+    scene.now += 260
+    await once_fresh(scene)
+    assert len(scene.client.asked) == 2
+    assert await scene.source.get(URL) is credential
+    scene.now += 41
+    await scene.failure()
+
+
+async def test_another_certificate_behind_the_url_is_found_when_a_signature_does_not_fit() -> None:
+    scene = Scene(served(cache_control="max-age=86400"))
+    old = await scene.source.get(URL)
+    other = issue_sti_certificate(
+        make_root("root", scene.now), TnAuthList((One(ALICE),)), scene.now
+    )
+    scene.client.answer = served(other.chain_pem)
+    assert not await scene.source.changed([URL]), "it was fetched just now"
+    scene.now += 60
+    assert await scene.source.changed([URL, URL])
+    new = await scene.source.get(URL)
+    assert isinstance(new, Credential)
+    assert new is not old
+    scene.now += 100
+    assert not await scene.source.changed([URL]), "once in five minutes"
+    assert len(scene.client.asked) == 2
+    scene.now += 300
+    assert not await scene.source.changed([URL]), "asked, and it is the same"
+    assert len(scene.client.asked) == 3
+    assert await scene.source.get(URL) is new
+    assert not await scene.source.changed(["https://unknown.example/"])
