@@ -24,6 +24,7 @@ LIKELY_FIRST: Final = (
     "credential",
     "chain",
     "authority",
+    "constraints",
     "signature",
 )
 

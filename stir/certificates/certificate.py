@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from stir.certificates.tn_auth_list import OID, MalformedTnAuthList, TnAuthList, parse_tn_auth_list
+from stir.certificates.grant import TN_AUTH_LIST_OID as TN_AUTH_LIST_OID
+from stir.certificates.grant import Grant, granted_by, missing
+from stir.certificates.problem import Problem as Problem
+from stir.certificates.tn_auth_list import TnAuthList, parse_tn_auth_list
 from stir.reason import Reason, printable
 
 MAX_PEM: Final = 65_536
 MAX_CERTIFICATES: Final = 10
+MAX_REFERENCES: Final = 3
 ES256: Final = ec.ECDSA(hashes.SHA256())
-TN_AUTH_LIST_OID: Final = x509.ObjectIdentifier(OID)
+JWT_CLAIM_CONSTRAINTS_OID: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.27")
+ENHANCED_JWT_CLAIM_CONSTRAINTS_OID: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.33")
+_ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 # What the X.509 library raises on a damaged certificate; not all of them are ValueErrors.
 UNREADABLE: Final = (
     ValueError,
@@ -38,6 +45,8 @@ UNDERSTOOD: Final = frozenset(
         x509.CertificatePolicies.oid,
         x509.CRLDistributionPoints.oid,
         TN_AUTH_LIST_OID,
+        JWT_CLAIM_CONSTRAINTS_OID,
+        ENHANCED_JWT_CLAIM_CONSTRAINTS_OID,
     }
 )
 
@@ -48,15 +57,6 @@ class MalformedCredential(ValueError):
 
 class KeyMismatch(ValueError):
     """A private key does not belong to the certificate; the configuration is at fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that makes a certificate unfit: the Reason, what was found, what was wanted."""
-
-    reason: Reason
-    got: str
-    expected: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,17 @@ class CredentialUnavailable:
     reason: Reason = Reason.CREDENTIAL_UNAVAILABLE
 
 
+_NOT_FETCHED: Final = CredentialUnavailable("it was not fetched", "this gateway")
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A parsed certificate chain, the signing certificate first, with what every call asks of it.
 
-    Times are epoch seconds. `problem` is what makes the leaf unusable whatever the time; the
-    TNAuthList is None where `authority_problem` says why.
+    Times are epoch seconds. `problem` is what makes the leaf unusable whatever the time. `grants`
+    go with `certificates`; those of the leaf are `tn_auth_list`, and `authority_problem` where that
+    is missing or not all. `references` are the URLs of TNAuthLists that have to be fetched, at most
+    3, and given to `with_tn_auth_lists`.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -96,8 +101,26 @@ class Credential:
     not_after: float
     public_key: ec.EllipticCurvePublicKey | None
     problem: Problem | None
-    tn_auth_list: TnAuthList | None
-    authority_problem: Problem | None
+    grants: tuple[Grant, ...] = field(repr=False)
+
+    @property
+    def tn_auth_list(self) -> TnAuthList | None:
+        """What the leaf grants, as far as it is known."""
+        return self.grants[0].tn_auth_list
+
+    @property
+    def authority_problem(self) -> Problem | None:
+        """Why the leaf grants nothing, or not all it may grant, or None."""
+        leaf = self.grants[0]
+        if leaf.problem is None and leaf.tn_auth_list is None:
+            return missing()
+        return leaf.problem
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The URLs of TNAuthLists to be fetched, those nearest to the leaf first."""
+        urls = dict.fromkeys(grant.reference for grant in self.grants if grant.reference)
+        return tuple(urls)[:MAX_REFERENCES]
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -120,7 +143,6 @@ def load_credential(data: bytes) -> Credential:
     certificates = load_certificates(data)
     leaf = certificates[0]
     public_key, problem = _signing_key(leaf)
-    tn_auth_list, authority_problem = _authority(leaf)
     pem = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
     return Credential(
         certificates=certificates,
@@ -131,9 +153,31 @@ def load_credential(data: bytes) -> Credential:
         not_after=leaf.not_valid_after_utc.timestamp(),
         public_key=public_key,
         problem=problem or _usage_problem(leaf),
-        tn_auth_list=tn_auth_list,
-        authority_problem=authority_problem,
+        grants=tuple(granted_by(certificate) for certificate in certificates),
     )
+
+
+def with_tn_auth_lists(
+    credential: Credential, fetched: Mapping[str, bytes | CredentialUnavailable]
+) -> Credential:
+    """Return the credential with the TNAuthLists its certificates refer to (RFC 8226 10.1).
+
+    `fetched` gives for each of its `references` the octets or why there are none; one that is not
+    in it counts as not fetched. The fingerprint becomes another with other lists.
+    """
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(credential.fingerprint)
+    grants = []
+    for grant in credential.grants:
+        got = fetched.get(grant.reference, _NOT_FETCHED) if grant.reference else None
+        if isinstance(got, bytes):
+            digest.update(len(got).to_bytes(4) + got)
+            grants.append(grant.with_list(got))
+        elif got is not None:
+            grants.append(grant.without_list(f"{got.detail} ({got.culprit})"))
+        else:
+            grants.append(grant)
+    return replace(credential, grants=tuple(grants), fingerprint=digest.finalize())
 
 
 def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
@@ -254,9 +298,17 @@ def unfitness(certificate: x509.Certificate, at: float) -> tuple[Problem, ...]:
         validity_problem(certificate, at),
         key_problem,
         _usage_problem(certificate),
-        _authority(certificate)[1],
+        _grant_problem(certificate),
     )
     return tuple(problem for problem in found if problem is not None)
+
+
+def _grant_problem(certificate: x509.Certificate) -> Problem | None:
+    """What is wrong with the certificate itself; a list still to be fetched is not."""
+    grant = granted_by(certificate)
+    if grant.reference is not None:
+        return None
+    return grant.problem or (missing() if grant.tn_auth_list is None else None)
 
 
 def _each(
@@ -285,6 +337,12 @@ def _usage_problem(certificate: x509.Certificate) -> Problem | None:
                 f"critical extension {extension.oid.dotted_string}",
                 "critical extensions of the STI profile only",
             )
+        if extension.critical and _is_for_something_else(extension.value):
+            return Problem(
+                Reason.CREDENTIAL_KEY_USAGE,
+                "a critical extended key usage of another purpose",
+                "no extended key usage: there is none for PASSporTs",
+            )
         if isinstance(extension.value, x509.KeyUsage) and not extension.value.digital_signature:
             return Problem(
                 Reason.CREDENTIAL_KEY_USAGE,
@@ -294,12 +352,10 @@ def _usage_problem(certificate: x509.Certificate) -> Problem | None:
     return None
 
 
-def _authority(certificate: x509.Certificate) -> tuple[TnAuthList | None, Problem | None]:
-    expected = "a TNAuthList that covers the originating number"
-    try:
-        found = tn_auth_list_of(certificate)
-    except MalformedTnAuthList as error:
-        return None, Problem(Reason.AUTHORITY_MALFORMED, str(error), expected)
-    if found is None:
-        return None, Problem(Reason.AUTHORITY_MISSING, "no TNAuthList", expected)
-    return found, None
+def _is_for_something_else(value: x509.ExtensionType) -> bool:
+    """Whether an extended key usage leaves PASSporTs out (RFC 5280 section 4.2.1.12).
+
+    None is defined for them, and authorities copy those of TLS into their profiles: only one that
+    is critical is taken at its word.
+    """
+    return isinstance(value, x509.ExtendedKeyUsage) and _ANY_PURPOSE not in value

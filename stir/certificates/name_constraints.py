@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
 
 from stir.certificates.certificate import Problem, name_of
 from stir.reason import Reason, printable
+
+# A customer with an authority of its own could else have a million names compared.
+MAX_COMPARISONS: Final = 4_096
 
 
 def name_constraint_problem(path: Sequence[x509.Certificate]) -> Problem | None:
@@ -35,10 +39,13 @@ def name_constraint_problem(path: Sequence[x509.Certificate]) -> Problem | None:
 def _broken(certificate: x509.Certificate, constraints: x509.NameConstraints) -> str | None:
     permitted = list(constraints.permitted_subtrees or ())
     excluded = list(constraints.excluded_subtrees or ())
+    names = _names(certificate)
+    if len(names) * (len(permitted) + len(excluded)) > MAX_COMPARISONS:
+        return "more names and constraints than are compared"
     for base in (*permitted, *excluded):
         if not isinstance(base, _UNDERSTOOD):
             return f"a constraint on {type(base).__name__}, which is not understood"
-    for name in _names(certificate):
+    for name in names:
         if any(_within(name, base) for base in excluded if type(base) is type(name)):
             return f"{_shown(name)} is excluded"
         same = [base for base in permitted if type(base) is type(name)]

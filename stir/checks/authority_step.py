@@ -9,7 +9,7 @@ from stir.certificates.tn_auth_list import Entry, Range, Spc, TnAuthList
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.extensions.registry import EXTENSIONS
-from stir.reason import Reason
+from stir.reason import Reason, printable
 from stir.telephone_number import canonical_uri, canonicalise
 from stir.verdict import Check
 
@@ -22,20 +22,31 @@ def authority(inspection: Inspection) -> Check:
     if passport is None:
         return skipped("authority", "the token could not be read")
     if inspection.path is not None and inspection.path.delegation_problem is not None:
-        return failed("authority", inspection.path.delegation_problem)
+        return _refused(inspection.path.delegation_problem)
     orig = passport.payload.get("orig")
     uri = orig.get("uri") if isinstance(orig, dict) else None
     if isinstance(uri, str):
         return _domain_authority(found.leaf, uri)
-    if found.tn_auth_list is None:
-        assert found.authority_problem is not None
-        return failed("authority", found.authority_problem)
+    problem, granted = found.authority_problem, found.tn_auth_list
+    if granted is None:
+        assert problem is not None
+        return _refused(problem)
     extension = EXTENSIONS.get(passport.ppt or "")
     written = extension.signer_number(passport) if extension else passport.orig_number
     number = canonicalise(written or "")
     if number is None:
         return skipped("authority", "no originating number to look up")
-    return _number_authority(inspection, found.tn_auth_list, number, passport.attest)
+    if problem is not None and not granted.covers(number):
+        return _refused(problem)
+    return _number_authority(inspection, granted, number, passport.attest)
+
+
+def _refused(problem: Problem) -> Check:
+    """A list that could not be fetched is nothing against the peer: unavailable, not failed."""
+    if problem.reason is Reason.AUTHORITY_UNAVAILABLE:
+        got, expected = printable(problem.got, 400), printable(problem.expected, 400)
+        return Check("authority", "unavailable", problem.reason, got, expected)
+    return failed("authority", problem)
 
 
 def _number_authority(

@@ -49,7 +49,7 @@ def chain(inspection: Inspection) -> Check:
         return skipped("chain", "no certificate to build a path from")
     if inspection.find_path is None:
         return skipped("chain", "no trust anchor given")
-    path = inspection.path = inspection.find_path(found)
+    path = inspection.path = inspection.find_path(found).at(inspection.now)
     problem = path.problem or validity_of_issuers(path, inspection.now)
     if problem is not None:
         return failed("chain", problem)

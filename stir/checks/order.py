@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from stir.checks.authority_step import authority
+from stir.checks.constraints_step import constraints
 from stir.checks.credential_steps import chain, credential, signature
 from stir.checks.inspection import Step
 from stir.checks.request_steps import destination, media_keys, originator, replay
@@ -30,6 +31,7 @@ CREDENTIAL_STEPS: Final[Steps] = (
     ("credential", credential),
     ("chain", chain),
     ("authority", authority),
+    ("constraints", constraints),
     ("signature", signature),
     ("originator", originator),
     ("destination", destination),

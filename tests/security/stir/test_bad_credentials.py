@@ -248,15 +248,19 @@ def test_a_self_signed_leaf_and_a_loop_of_issuers_end(world: StirWorld) -> None:
     own = make_root("Selfish", NOW)
     loop = load_credential(to_pem([own.certificate, own.certificate]))
     call = world.verify(world.identity(), credential=loop)
-    assert call.verdicts[0].reason in (Reason.CREDENTIAL_KEY_USAGE, Reason.CHAIN_UNTRUSTED)
+    assert only_reason(call) is Reason.CREDENTIAL_KEY_USAGE
 
     one, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    a = make_certificate(_authority("B", other), key=one.public_key(), ca=True, name="A")
-    b = make_certificate(_authority("A", one), key=other.public_key(), ca=True, name="B")
+    a = make_certificate(
+        _authority("B", other), key=one.public_key(), ca=True, usage=False, name="A"
+    )
+    b = make_certificate(
+        _authority("A", one), key=other.public_key(), ca=True, usage=False, name="B"
+    )
     leaf = make_certificate(_authority("A", one), key=world.key.public_key())
     chain = load_credential(to_pem([leaf, a, b, a, b]))
     call = world.verify(world.identity(), credential=chain)
-    assert only_reason(call) in (Reason.CHAIN_UNTRUSTED, Reason.CHAIN_NOT_CA)
+    assert only_reason(call) is Reason.CHAIN_UNTRUSTED
 
 
 def test_many_authorities_of_one_name_are_not_all_tried(world: StirWorld) -> None:

@@ -145,7 +145,7 @@ async def test_the_record_holds_every_check_of_a_verified_call(
     outcomes = {check["step"]: check["outcome"] for check in verdict["checks"]}
     assert [step for step, outcome in outcomes.items() if outcome == "passed"] == [
         "syntax", "type", "algorithm", "info", "claims", "freshness", "credential", "chain",
-        "authority", "signature", "originator", "destination", "replay",
+        "authority", "constraints", "signature", "originator", "destination", "replay",
     ]  # fmt: skip
     assert outcomes["media_keys"] == "skipped"
     assert (record["caller"], record["called"]) == (ALICE, BOB)
