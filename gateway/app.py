@@ -88,7 +88,7 @@ class Gateway:
         next_hops = make_next_hops(config, self._resolver, listeners)
         forwarder = Forwarder(next_hops, make_timers(config), loop_key)
         self._fetch = make_fetch_client(config, self._resolver)
-        self._stir = StirService(config, keys, self._fetch, time.time)
+        self._stir = StirService(config, keys, self._fetch, time.time, self._resolver)
         self._spin = self._make_spin(keys)
         self._mappings = self._make_mapping_cache()
         self.resolver = self._make_number_resolver()
@@ -121,6 +121,7 @@ class Gateway:
             metrics=self.metrics,
             loop_key=loop_key,
             clock=time.time,
+            out_of_band=self._stir.out_of_band,
         )
         self._ending = Ending(
             self.calls, listeners, forwarder, next_hops, self.metrics, self._records, time.time

@@ -76,11 +76,17 @@ class IdentityServices:
         token = value.partition(";")[0]
         return request.with_headers(headers.append("Identity", value)), _clear(token)
 
-    async def verify(self, request: Request) -> CallVerdict:
-        """Return the verdict on all Identity header fields of a request (RFC 8224 section 6.2)."""
+    async def verify(
+        self, request: Request, *, identities: tuple[str, ...] | None = None
+    ) -> CallVerdict:
+        """Return the verdict on all Identity header fields of a request (RFC 8224 section 6.2).
+
+        `identities` stand for header fields that were lost on the way (RFC 8816 section 7.2).
+        """
         if self._verification is None:
             raise CallRefused(501, "No verification service is configured")
-        identities = identity_values(request)
+        if identities is None:
+            identities = identity_values(request)
         facts = live_facts(request, accept_asserted=self._accept_asserted)
         verdict, urls = await self._verify_once(self._verification, identities, facts)
         # A provider may have put another certificate behind its URL since we fetched it.
@@ -102,6 +108,7 @@ def verdict_record(verdict: CallVerdict) -> dict[str, Any]:
     passport = best.passport if best is not None else None
     return {
         "outcome": verdict.outcome,
+        "out_of_band": verdict.out_of_band,
         "verstat": verdict.verstat,
         "sip_status": verdict.sip_status,
         "reason": verdict.reason.code if verdict.reason is not None else None,

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.oob.keys import OutOfBandKeys, load_out_of_band_keys
 from stir.authentication import AuthenticationService
 from stir.certificates.certificate import KeyMismatch, MalformedCredential, load_certificates
 
@@ -35,6 +36,8 @@ class Keys:
     smpp_password: str | None = field(repr=False)
     agent_token: str | None = field(repr=False)
     admin_token: str | None = field(repr=False)
+    out_of_band: OutOfBandKeys = field(default_factory=OutOfBandKeys)
+    call_placement_anchors: tuple[x509.Certificate, ...] = ()
 
 
 def load_keys(config: Config) -> Keys:
@@ -60,6 +63,8 @@ def load_keys(config: Config) -> Keys:
         if agent
         else None,
         admin_token=read_secret(admin.token, admin.token_file, "admin.token") if admin else None,
+        out_of_band=load_out_of_band_keys(config.stir.oob),
+        call_placement_anchors=_call_placement_anchors(config),
     )
 
 
@@ -73,6 +78,9 @@ def _server_pairs(config: Config) -> list[tuple[str, Path, Path]]:
     repository = config.stir.repository
     if repository is not None:
         pairs.append(("stir.repository", repository.certificate, repository.key))
+    placement = config.stir.call_placement
+    if placement is not None:
+        pairs.append(("stir.call_placement", placement.certificate, placement.key))
     return pairs
 
 
@@ -80,6 +88,7 @@ def _anchor_files(config: Config) -> list[tuple[str, Path | None]]:
     files: list[tuple[str, Path | None]] = [
         ("sip.trust_anchors", config.sip.trust_anchors),
         ("fetch.trust_anchors", config.fetch.trust_anchors),
+        ("stir.oob.trust_anchors", config.stir.oob.trust_anchors if config.stir.oob else None),
     ]
     files += [
         (f"listen[{index}].client_trust_anchors", listener.client_trust_anchors)
@@ -131,11 +140,23 @@ def _sti_anchors(config: Config) -> tuple[x509.Certificate, ...]:
     settings = config.stir.verification
     if settings is None:
         return ()
+    return sti_anchors(settings.trust_anchors, "stir.verification")
+
+
+def sti_anchors(paths: tuple[Path, ...], section: str) -> tuple[x509.Certificate, ...]:
+    """Read the root certificates a section names; raises ConfigError."""
     anchors: list[x509.Certificate] = []
-    for index, path in enumerate(settings.trust_anchors):
-        key = f"stir.verification.trust_anchors[{index}]"
+    for index, path in enumerate(paths):
+        key = f"{section}.trust_anchors[{index}]"
         anchors += _certificates(read_file(path, key), path, key)
     return tuple(anchors)
+
+
+def _call_placement_anchors(config: Config) -> tuple[x509.Certificate, ...]:
+    settings = config.stir.call_placement
+    if settings is None:
+        return ()
+    return sti_anchors(settings.trust_anchors, "stir.call_placement") or _sti_anchors(config)
 
 
 def derived_key(state_directory: Path, purpose: str, length: int = 32) -> bytes:

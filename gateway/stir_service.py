@@ -17,13 +17,14 @@ from gateway.http.admin import StateReader
 from gateway.http.cache_admin import cache_routes
 from gateway.http.credential_folder import CredentialFolder
 from gateway.http.credentials import CertificateSource
-from gateway.http.fetch import GuardedClient
+from gateway.http.fetch import AddressSource, GuardedClient
 from gateway.http.listener import HttpListener
 from gateway.http.preloading import Preloading
 from gateway.http.repository import CertificateRepository
 from gateway.identity import IdentityServices
 from gateway.keys import Keys
 from gateway.metrics import Metrics
+from gateway.oob.making import call_placement_listener, make_call_placement, make_out_of_band
 from gateway.services import make_guard_policy, server_context
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
@@ -44,6 +45,7 @@ class StirService:
         keys: Keys,
         client: GuardedClient,
         wall_clock: Callable[[], float],
+        resolver: AddressSource,
     ) -> None:
         self._config = config
         self._stack = AsyncExitStack()
@@ -73,6 +75,14 @@ class StirService:
             wall_clock,
             accept_asserted=settings is not None and settings.accept_asserted_identity,
         )
+        self.out_of_band = make_out_of_band(config, keys, self.identity, resolver, wall_clock)
+        self.call_placement = make_call_placement(
+            config.stir.call_placement,
+            keys.call_placement_anchors,
+            self.certificates,
+            config.fetch.ports,
+            wall_clock,
+        )
 
     async def start(self) -> None:
         """Listen; raises ConfigError where a port is not to be had."""
@@ -80,6 +90,8 @@ class StirService:
         self._preloading.restore(self._config.fetch.cache_entries)
         keeping = asyncio.get_running_loop().create_task(self.certificates.keep_fresh())
         self._stack.push_async_callback(_ended, keeping)
+        if self.out_of_band is not None:
+            self._stack.push_async_callback(self.out_of_band.close)
         for key, listener in self._listeners():
             try:
                 await listener.start()
@@ -123,20 +135,42 @@ class StirService:
             lambda: watch.offset or 0.0,
         )
         metrics.gauge("clock_wrong", "Whether most of them disagree with it", lambda: watch.wrong)
+        self._out_of_band_gauges(metrics)
+
+    def _out_of_band_gauges(self, metrics: Metrics) -> None:
+        client, placement = self.out_of_band, self.call_placement
+        if client is not None:
+            metrics.counts(
+                "out_of_band",
+                "PASSporTs published to and retrieved from call placement services, by outcome",
+                ("action", "outcome"),
+                lambda: client.outcomes,
+            )
+        if placement is not None:
+            metrics.gauge(
+                "call_placement_entries", "Entries held by our CPS", lambda: len(placement.store)
+            )
+            metrics.counts(
+                "call_placement_refused",
+                "Requests to our CPS that were refused, by reason",
+                ("reason",),
+                lambda: {(reason,): count for reason, count in placement.refused.items()},
+            )
 
     def _listeners(self) -> list[tuple[str, HttpListener]]:
         """The HTTP servers, each with the configuration key it is made from."""
+        listeners = []
         repository = self._config.stir.repository
-        if repository is None:
-            return []
-        application = CertificateRepository(repository.directory).application()
-        tls = server_context(repository.certificate, repository.key)
-        return [
-            (
-                "stir.repository",
-                HttpListener(application, repository.address, repository.port, tls=tls),
-            )
-        ]
+        if repository is not None:
+            application = CertificateRepository(repository.directory).application()
+            tls = server_context(repository.certificate, repository.key)
+            listener = HttpListener(application, repository.address, repository.port, tls=tls)
+            listeners.append(("stir.repository", listener))
+        placement = self._config.stir.call_placement
+        if placement is not None and self.call_placement is not None:
+            listener = call_placement_listener(placement, self.call_placement)
+            listeners.append(("stir.call_placement", listener))
+        return listeners
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -79,13 +79,15 @@ class CallVerdict:
 
     The best one decides: valid before unavailable before invalid, so that a forged header beside a
     valid one does no harm; ignored ones and those that do not prove the caller do not count
-    (*absent* where none is left).
+    (*absent* where none is left). `out_of_band` where the PASSporTs did not come with the request
+    (RFC 8816).
     """
 
     verdicts: tuple[Verdict, ...]
     outcome: CallOutcome
     reason: Reason | None
     best: Verdict | None
+    out_of_band: bool = False
 
     @property
     def verstat(self) -> Verstat:

@@ -12,9 +12,11 @@ from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.calls.targets import WEBRTC
 from gateway.identity import verdict_record
+from gateway.policy.peers import PeerTerms
 from gateway.policy.verdicts import Decision, decide
 from gateway.refusal import CallRefused
 from sip.uri import SipUri, parse_uri
+from stir.verdict import CallVerdict
 
 _log = structlog.get_logger("spingate.calls")
 
@@ -54,8 +56,9 @@ class InboundSetup(CallSetup):
         return number
 
     async def _verify(self) -> None:
-        policy = self.wiring.peers.terms(self.flow).identity
-        verdict = await self.wiring.identity.verify(self.request)
+        terms = self.wiring.peers.terms(self.flow)
+        policy = terms.identity
+        verdict = await self._verdict(terms)
         record: dict[str, Any] = verdict_record(verdict)
         self.record.verdict = record
         self.record.caller = record.get("orig")
@@ -71,6 +74,17 @@ class InboundSetup(CallSetup):
                 call_id=self.received.call_id,
             )
         self._apply(decision)
+
+    async def _verdict(self, terms: PeerTerms) -> CallVerdict:
+        """The verdict on what came with the call or, where nothing did, on what lies ready."""
+        out_of_band = self.wiring.out_of_band
+        if out_of_band is not None and self.record.called is not None:
+            verdict = await out_of_band.verify(
+                self.request, dest=self.record.called, loses_identity=terms.out_of_band
+            )
+            if verdict is not None:
+                return verdict
+        return await self.wiring.identity.verify(self.request)
 
     def _apply(self, decision: Decision) -> None:
         if decision.status is not None:

@@ -18,6 +18,7 @@ from gateway.numbers import dialled_number
 from gateway.policy.callers import Caller
 from gateway.refusal import CallRefused, reason_value
 from sip.fields import parse_name_addrs
+from sip.host import write_host
 from sip.tel_uri import TelUri
 from sip.uri import SipUri, Uri, parse_uri
 from stir.telephone_number import number_of
@@ -58,7 +59,19 @@ class OutboundSetup(CallSetup):
         self.request, self.record.passport = self.wiring.identity.sign(
             self.request, orig=caller.number, dest=number, attest=caller.attest
         )
+        await self._publish(caller, number, routes)
         self.go(routes, exchange)
+
+    async def _publish(self, caller: Caller, number: str, routes: list[Route]) -> None:
+        """Put the PASSporT where the called side finds it before the call gets there."""
+        if self.wiring.out_of_band is not None:
+            hosts = (write_host(route.uri.host) for route in routes)
+            await self.wiring.out_of_band.publish(
+                self.request,
+                orig=caller.number,
+                dest=number,
+                loses_identity=any(map(self.wiring.peers.loses_identity, hosts)),
+            )
 
     async def _bridge(self, caller: Caller, callee: MediaTerms) -> SdpExchange | None:
         own = MediaTerms(caller.media, caller.behind_nat, self.flow.remote.host)

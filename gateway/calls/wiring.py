@@ -15,6 +15,7 @@ from gateway.identity import IdentityServices
 from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.metrics import Metrics
+from gateway.oob.service import OutOfBandService
 from gateway.policy.callers import CallerPolicy
 from gateway.policy.logins import Logins
 from gateway.policy.peers import PeerPolicy
@@ -43,3 +44,4 @@ class Wiring:
     metrics: Metrics
     loop_key: bytes
     clock: Callable[[], float]
+    out_of_band: OutOfBandService | None = None

@@ -127,6 +127,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _out_of_band_has_what_it_needs(self) -> Self:
+        stir = self.stir
+        if stir.oob and not (stir.authentication and stir.authentication.enabled):
+            raise ValueError("[stir.oob] needs [stir.authentication]: its requests are signed")
+        if stir.oob and stir.oob.retrieve != "never" and not stir.verification:
+            raise ValueError("[stir.oob] retrieves for [stir.verification], which is absent")
+        placement = stir.call_placement
+        if placement and not (placement.trust_anchors or stir.verification):
+            raise ValueError("[stir.call_placement] needs trust_anchors")
+        return self
+
+    @model_validator(mode="after")
     def _spin_can_sign(self) -> Self:
         if self.spin and not (self.stir.authentication and self.stir.verification):
             raise ValueError(

@@ -234,6 +234,11 @@ class Peer(Section):
         default=None, description="Policy for the verdict; stir.verification.policy if absent."
     )
     max_calls: Count = Field(default=1_000, ge=1, description="Calls at once; beyond it 503.")
+    out_of_band: Flag = Field(
+        default=False,
+        description="Identity gets lost on the way to and from this peer: use [stir.oob] for calls "
+        "to its domain, and for those from it that come without.",
+    )
 
     @model_validator(mode="after")
     def _matches_something(self) -> Self:

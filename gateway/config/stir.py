@@ -17,6 +17,7 @@ from gateway.config.base import (
     Section,
     Text,
 )
+from gateway.config.oob import CallPlacement, OutOfBand
 
 
 class Authentication(Section):
@@ -115,4 +116,11 @@ class Stir(Section):
     )
     repository: Repository | None = Field(
         default=None, description="The own certificate repository; absent: served elsewhere."
+    )
+    oob: OutOfBand | None = Field(
+        default=None,
+        description="PASSporTs by way of call placement services (RFC 8816); absent: none.",
+    )
+    call_placement: CallPlacement | None = Field(
+        default=None, description="The own call placement service; absent: none."
     )

@@ -15,11 +15,15 @@ IdentityPolicy = Literal["require", "mark", "observe"]
 
 @dataclass(frozen=True, slots=True)
 class PeerTerms:
-    """The terms of one peer: its name for logs and limits, and the policy for its verdicts."""
+    """The terms of one peer: its name for logs and limits, and the policy for its verdicts.
+
+    `out_of_band` where the Identity header field is known to get lost on the way.
+    """
 
     name: str
     identity: IdentityPolicy
     max_calls: int
+    out_of_band: bool = False
 
 
 class PeerPolicy:
@@ -35,7 +39,10 @@ class PeerPolicy:
         for peer in peers:
             networks = [ip_network(network) for network in peer.sources]
             terms = PeerTerms(
-                peer.domain or ",".join(peer.sources), peer.identity or default, peer.max_calls
+                peer.domain or ",".join(peer.sources),
+                peer.identity or default,
+                peer.max_calls,
+                peer.out_of_band,
             )
             self._peers.append((peer.domain, networks, terms))
 
@@ -49,3 +56,11 @@ class PeerPolicy:
                 continue
             return terms
         return PeerTerms(flow.remote.host, self._default, self._max_calls)
+
+    def loses_identity(self, host: str) -> bool:
+        """Whether a next hop is one of a peer's domain to which the Identity header gets lost."""
+        name = host.lower()
+        return any(
+            terms.out_of_band and domain is not None and f".{name}".endswith(f".{domain}")
+            for domain, _, terms in self._peers
+        )

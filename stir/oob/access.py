@@ -41,7 +41,7 @@ class AccessReason(Enum):
     REPLAYED = ("token_replayed", 401)
     CREDENTIAL = ("credential_unfit", 403)
     UNTRUSTED = ("credential_untrusted", 403)
-    UNAVAILABLE = ("credential_unavailable", 503)
+    UNAVAILABLE = ("credential_unavailable", 403)
     NOT_COVERED = ("number_not_covered", 403)
 
 
