@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from stir.certificates.certificate import ES256, load_certificates, load_private_key, match_key
+from stir.content_digest import HashName, digest_of
+from stir.extensions.rcd import has_rich_call_data, rich_call_data_problem
+from stir.extensions.rcd_integrity import direct_problem
+from stir.extensions.registry import EXTENSIONS
+from stir.extensions.rph import CALLBACK
 from stir.media_keys import Fingerprint, media_keys_claim
 from stir.passport import encode_part, signing_input
 from stir.strict_json import MalformedJson, canonical
 from stir.telephone_number import canonicalise
 
 Attestation = Literal["A", "B", "C"]
+_OWN_CLAIMS: Final = frozenset({"attest", "dest", "iat", "mky", "orig", "origid"})
 
 
 class CannotSign(ValueError):
@@ -25,7 +31,9 @@ class CannotSign(ValueError):
 class SigningRequest:
     """The facts to sign: numbers as written, `iat` in epoch seconds, fingerprints of the SDP sent.
 
-    With `attest` and `origid` a SHAKEN PASSporT (RFC 8588), without both a plain one (RFC 8225).
+    With `attest` and `origid` a SHAKEN PASSporT (RFC 8588), without both a plain one (RFC 8225), or
+    one of the type `ppt`. `claims` are those the type adds, and the rich call data that may ride in
+    any type (RFC 9795): see `rcd_claims`, `rph_claims` and `msg_claims`.
     """
 
     orig_tn: str
@@ -35,6 +43,8 @@ class SigningRequest:
     origid: str | None = None
     dest_uris: tuple[str, ...] = ()
     fingerprints: tuple[Fingerprint, ...] = ()
+    ppt: str | None = None
+    claims: Mapping[str, object] | None = None
 
 
 class AuthenticationService:
@@ -67,18 +77,41 @@ class AuthenticationService:
         """
         vars(self).update(vars(other))
 
-    def sign(self, request: SigningRequest) -> str:
-        """Return the Identity header field value in full form; raises CannotSign."""
+    def sign(self, request: SigningRequest, *, compact: bool = False) -> str:
+        """Return the Identity header field value; raises CannotSign.
+
+        `compact` leaves header and payload out (RFC 8225 section 7): the verifier rebuilds them
+        from the request, whose Date has to be `iat`, its To the one destination. For the plain
+        type only: no header field carries what others add.
+        """
         shaken = request.attest is not None
         if shaken != (request.origid is not None):
             raise CannotSign("attest and origid go together (RFC 8588 section 4)")
-        header = self._shaken if shaken else self._plain
+        if compact:
+            _check_compact(request)
+        ppt = "shaken" if shaken else request.ppt
+        if request.ppt not in (None, ppt):
+            raise CannotSign(f"attest and origid are claims of shaken, not of {request.ppt}")
+        header = self._header(ppt)
         try:
             payload = encode_part(canonical(claims_of(request)))
         except MalformedJson as error:
             raise CannotSign(str(error)) from None
         token = self._signed(f"{header}.{payload}".encode("ascii"))
-        return f"{token}{self._params};ppt=shaken" if shaken else f"{token}{self._params}"
+        if compact:
+            token = f"..{token.rpartition('.')[2]}"
+        return f"{token}{self._params}" if ppt is None else f"{token}{self._params};ppt={ppt}"
+
+    def _header(self, ppt: str | None) -> str:
+        if ppt == "shaken":
+            return self._shaken
+        if ppt is None:
+            return self._plain
+        if ppt not in EXTENSIONS:
+            raise CannotSign(f"{ppt} is no type of PASSporT that is known here")
+        return encode_part(
+            canonical({"alg": "ES256", "ppt": ppt, "typ": "passport", "x5u": self.x5u})
+        )
 
     def sign_passport(
         self, header_extra: Mapping[str, object], payload: Mapping[str, object]
@@ -127,7 +160,49 @@ def claims_of(request: SigningRequest) -> dict[str, object]:
             claims["mky"] = media_keys_claim(request.fingerprints)
         except ValueError as error:
             raise CannotSign(str(error)) from None
+    if request.claims is not None or request.ppt is not None:
+        _add_claims(claims, request)
     return claims
+
+
+def rph_claims(
+    values: Iterable[str], *, assertion: str = "auth", psap_callback: bool = False
+) -> dict[str, object]:
+    """Build the claims of an ``rph`` PASSporT from Resource-Priority values (RFC 8443 section 3).
+
+    `assertion` is ``auth``, or ``ESorig`` or ``EScallback`` of RFC 9027; `psap_callback` adds sph.
+    """
+    claims: dict[str, object] = {"rph": {assertion: list(values)}}
+    if psap_callback:
+        claims["sph"] = CALLBACK
+    return claims
+
+
+def msg_claims(body: bytes, algorithm: HashName = "sha256") -> dict[str, object]:
+    """Build the claim of a ``msg`` PASSporT: the digest of the body's octets (RFC 9475 3.2)."""
+    return {"msgi": digest_of(body, algorithm)}
+
+
+def _add_claims(claims: dict[str, object], request: SigningRequest) -> None:
+    """Add the claims of an extension; raises CannotSign for what a verifier would refuse."""
+    for name, value in (request.claims or {}).items():
+        if name in claims or name in _OWN_CLAIMS:
+            raise CannotSign(f"the {name} claim is made from the request's own fields")
+        claims[name] = value
+    ppt = request.ppt or ("shaken" if request.attest is not None else None)
+    extension = EXTENSIONS.get(ppt or "")
+    problem = None if extension is None else extension.claims_problem(claims)
+    if problem is None and has_rich_call_data(claims):
+        problem = rich_call_data_problem(claims) or direct_problem(claims)
+    if problem is not None:
+        raise CannotSign(f"{problem.got}; expected {problem.expected}")
+
+
+def _check_compact(request: SigningRequest) -> None:
+    if request.ppt is not None or request.attest is not None or request.claims:
+        raise CannotSign("only the plain type has a compact form (RFC 8588 section 7)")
+    if len(request.dest_tns) + len(request.dest_uris) != 1:
+        raise CannotSign("the compact form has one destination, the one in To")
 
 
 def _destination(written: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 MAX_DEPTH: Final = 16
@@ -28,6 +28,14 @@ def parse_object(data: bytes) -> dict[str, object]:
     Raises MalformedJson for anything else: other encodings than UTF-8, duplicate keys, fractions,
     NaN or infinity, lone surrogates, trailing text.
     """
+    value = parse_value(data)
+    if type(value) is not dict:
+        raise MalformedJson("not a JSON object")
+    return value
+
+
+def parse_value(data: bytes) -> object:
+    """Parse one JSON value by the same rules, such as a jCard's array; raises MalformedJson."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -39,14 +47,12 @@ def parse_object(data: bytes) -> dict[str, object]:
         raise
     except (ValueError, RecursionError):
         raise MalformedJson("not JSON") from None
-    if type(value) is not dict:
-        raise MalformedJson("not a JSON object")
     if "\\u" in text and _SURROGATE.search(text):
         _check_surrogates(value)
     return value
 
 
-def canonical(value: Mapping[str, object]) -> bytes:
+def canonical(value: Mapping[str, object] | Sequence[object]) -> bytes:
     """Serialise as RFC 8225 section 9 wants: keys in lexicographic order, no white space, UTF-8.
 
     Raises MalformedJson for what JSON cannot carry (NaN, other types, lone surrogates).

@@ -117,7 +117,7 @@ class VerificationService:
             inspection.find_path = self._path
             inspection.replay = self._replay
             inspection.now = now
-            inspection.run(credential_steps(inspection.ppt))
+            inspection.run(credential_steps(inspection))
             verdicts.append(_verdict(inspection))
         return decide(tuple(verdicts))
 
@@ -161,7 +161,7 @@ def verify_token(
     if anchors is not None:
         inspection.find_path = PathBuilder(anchors).find
     inspection.run(TOKEN_STEPS)
-    inspection.run(credential_steps(inspection.ppt))
+    inspection.run(credential_steps(inspection))
     return _verdict(inspection)
 
 

@@ -12,9 +12,10 @@ from typing import Final
 from stir.checks.authority_step import authority
 from stir.checks.constraints_step import constraints
 from stir.checks.credential_steps import chain, credential, signature
-from stir.checks.inspection import Step
+from stir.checks.inspection import Inspection, Step
 from stir.checks.request_steps import destination, media_keys, originator, replay
 from stir.checks.token_steps import algorithm, claims, freshness, info, syntax, type_
+from stir.extensions.rcd import RCD, has_rich_call_data
 from stir.extensions.registry import EXTENSIONS
 
 Steps = tuple[tuple[str, Step], ...]
@@ -44,6 +45,13 @@ _BY_TYPE: Final = {
 }
 
 
-def credential_steps(ppt: str | None) -> Steps:
-    """Return the steps after the credential was fetched, for a type or the plain one."""
-    return _BY_TYPE.get(ppt or "", _PLAIN)
+def credential_steps(inspection: Inspection) -> Steps:
+    """Return the steps after the credential was fetched, for a type or the plain one.
+
+    Rich call data may ride in any type and is looked at there too (RFC 9795 section 8).
+    """
+    passport, ppt = inspection.passport, inspection.ppt
+    steps = _BY_TYPE.get(ppt or "", _PLAIN)
+    if passport is None or ppt == RCD.ppt or not has_rich_call_data(passport.payload):
+        return steps
+    return (*steps[: -len(LAST_STEPS)], *RCD.steps, *LAST_STEPS)

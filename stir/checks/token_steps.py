@@ -14,6 +14,7 @@ from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.claims import base_problem
 from stir.compact import CannotRebuild, rebuild
+from stir.extensions.rcd import has_rich_call_data, rich_call_data_problem
 from stir.extensions.registry import EXTENSIONS, SUPPORTED_TYPES, is_supported
 from stir.identity import MalformedIdentity, parse_identity
 from stir.passport import MalformedPassport, Passport, read_octets, split_token
@@ -154,6 +155,8 @@ def claims(inspection: Inspection) -> Check:
     extension = EXTENSIONS.get(passport.ppt or "")
     if problem is None and extension is not None:
         problem = extension.claims_problem(passport.payload)
+    if problem is None and has_rich_call_data(passport.payload):
+        problem = rich_call_data_problem(passport.payload)
     return failed("claims", problem) if problem else passed("claims")
 
 

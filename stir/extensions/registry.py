@@ -8,11 +8,12 @@ from typing import Final
 
 from stir.extensions.extension import Extension
 from stir.extensions.msg import MSG
+from stir.extensions.rcd import RCD
 from stir.extensions.rph import RPH
 from stir.extensions.shaken import SHAKEN
 
 EXTENSIONS: Final[Mapping[str, Extension]] = MappingProxyType(
-    {extension.ppt: extension for extension in (SHAKEN, RPH, MSG)}
+    {extension.ppt: extension for extension in (SHAKEN, RPH, RCD, MSG)}
 )
 # None is the plain PASSporT of RFC 8225, without ppt.
 SUPPORTED_TYPES: Final[frozenset[str | None]] = frozenset({None, *EXTENSIONS})
