@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
+from gateway.cli.run import read_config
+from gateway.cli.stir_explain import explain
+from gateway.cli.stir_fetch import fetch_credentials
 from gateway.cli.stir_input import (
-    Subject,
-    guess_subject,
     read_anchors,
     read_credential,
     read_file,
@@ -21,62 +21,29 @@ from gateway.cli.stir_input import (
     read_time,
     with_numbers,
 )
-from gateway.cli.stir_report import (
-    call_record,
-    finding_records,
-    show_checks,
-    show_findings,
+from gateway.cli.stir_judge import Judge, make_policy, urls
+from gateway.cli.stir_options import (
+    Anchors,
+    At,
+    Cert,
+    CodeNumbers,
+    Codes,
+    Dest,
+    Fetch,
+    Freshness,
+    GatewayConfig,
+    Json,
+    Key,
+    Message,
+    Orig,
 )
+from gateway.cli.stir_report import call_record, show_checks
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest
 from stir.certificates.certificate import KeyMismatch, MalformedCredential
-from stir.checks.inspection import AnyCredential
 from stir.media_keys import Fingerprint
 from stir.passport import parse_passport
-from stir.reason import Reason
-from stir.telephone_number import canonicalise
-from stir.verdict import CallVerdict, decide
-from stir.verification import VerificationPolicy, verify_token
 
 app = typer.Typer(no_args_is_help=True, help="Sign, verify and explain PASSporTs (RFC 8224).")
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
-Orig = Annotated[str | None, typer.Option("--orig", metavar="TN", help="The calling number.")]
-Dest = Annotated[str | None, typer.Option("--dest", metavar="TN", help="The called number.")]
-Cert = Annotated[
-    Path | None, typer.Option("--cert", metavar="FILE", help="The signer's chain, leaf first.")
-]
-Key = Annotated[
-    Path | None, typer.Option("--key", metavar="FILE", help="A public key instead of a chain.")
-]
-Anchors = Annotated[
-    list[Path] | None,
-    typer.Option("--trust-anchor", metavar="FILE", help="A trusted root; may be repeated."),
-]
-At = Annotated[
-    str | None, typer.Option("--at", metavar="TIME", help="Judge at this RFC 3339 time, not now.")
-]
-Freshness = Annotated[
-    float, typer.Option("--freshness", metavar="SECONDS", help="How far iat may be from now.")
-]
-Codes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--accept-spc",
-        metavar="CODE",
-        help="Accept this provider code for any number; without it, every code in a list of codes.",
-    ),
-]
-CodeNumbers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--spc-number",
-        metavar="CODE=TN",
-        help="A number that belongs to a provider code, which is then held to its numbers.",
-    ),
-]
-Message = Annotated[
-    Path | None, typer.Option("--message", metavar="FILE", help="The SIP request, to compare with.")
-]
 
 
 @app.command()
@@ -95,101 +62,24 @@ def verify(
     freshness: Freshness = 60,
     accept_spc: Codes = None,
     spc_number: CodeNumbers = None,
+    fetch: Fetch = False,
+    config: GatewayConfig = None,
     json: Json = False,
 ) -> None:
     """Check a PASSporT step by step; what is not given is skipped, and says so."""
-    subject = read_subject(token, identity, message)
-    policy = _policy(freshness, accept_spc, spc_number)
-    credential = read_credential(cert, key)
-    call = _verify(_with(subject, orig, dest), credential, trust_anchor, at, policy)
+    subject = with_numbers(read_subject(token, identity, message), orig, dest)
+    policy = make_policy(freshness, accept_spc, spc_number)
+    settings = None if config is None else read_config(config)
+    fetched = fetch_credentials(urls(subject, policy), settings) if fetch else {}
+    judge = Judge(
+        policy, read_anchors(trust_anchor or (), settings), read_credential(cert, key), fetched
+    )
+    call = judge.verdict(subject, read_time(at))
     if json:
         emit_json(call_record(call))
     else:
         show_checks(call)
     raise typer.Exit(0 if call.outcome == "valid" else EXIT_FAILED)
-
-
-@app.command()
-def explain(
-    subject: Annotated[
-        str,
-        typer.Argument(help="A PASSporT, an Identity value, a SIP message file, or - for stdin."),
-    ],
-    orig: Orig = None,
-    dest: Dest = None,
-    cert: Cert = None,
-    key: Key = None,
-    trust_anchor: Anchors = None,
-    at: At = None,
-    freshness: Freshness = 60,
-    accept_spc: Codes = None,
-    spc_number: CodeNumbers = None,
-    json: Json = False,
-) -> None:
-    """Say in plain words what is wrong with a PASSporT, the clause, and the likely fix."""
-    policy = _policy(freshness, accept_spc, spc_number)
-    credential = read_credential(cert, key)
-    call = _verify(_with(guess_subject(subject), orig, dest), credential, trust_anchor, at, policy)
-    if json:
-        emit_json({**call_record(call), "findings": finding_records(call)})
-    else:
-        show_checks(call)
-        show_findings(call)
-    raise typer.Exit(0 if call.outcome == "valid" else EXIT_FAILED)
-
-
-def _with(subject: Subject, orig: str | None, dest: str | None) -> Subject:
-    return replace(subject, facts=with_numbers(subject.facts, orig, dest))
-
-
-def _policy(
-    freshness: float, codes: list[str] | None, numbers: list[str] | None
-) -> VerificationPolicy:
-    if not 0 <= freshness < 1e12:
-        usage_error("--freshness: seconds, not negative")
-    known: dict[str, frozenset[str]] = {}
-    for text in numbers or ():
-        code, equals, number = text.partition("=")
-        digits = canonicalise(number)
-        if not equals or digits is None:
-            usage_error(f"--spc-number {text}: write CODE=TN")
-        known[code] = known.get(code, frozenset()) | {digits}
-    return VerificationPolicy(
-        freshness=freshness,
-        accept_service_provider_codes=None if codes is None else frozenset(codes),
-        service_provider_numbers=known,
-        exhaustive=True,
-    )
-
-
-def _verify(
-    subject: Subject,
-    credential: AnyCredential | None,
-    anchors: list[Path] | None,
-    at: str | None,
-    policy: VerificationPolicy,
-) -> CallVerdict:
-    if len(subject.values) > policy.max_identities or any(
-        len(value) > policy.max_header for value in subject.values
-    ):
-        return CallVerdict((), "invalid", Reason.TOO_MANY_IDENTITIES, None)
-    roots, now = read_anchors(anchors or ()), read_time(at)
-    verdicts = tuple(
-        verify_token(
-            value,
-            form=subject.form,
-            now=now,
-            facts=subject.facts,
-            policy=policy,
-            credential=credential,
-            anchors=roots,
-        )
-        for value in subject.values
-    )
-    if not any(verdict.proves_caller for verdict in verdicts):
-        # nobody asks here who calls: a token of such a type is looked at for its own sake
-        verdicts = tuple(replace(verdict, proves_caller=True) for verdict in verdicts)
-    return decide(verdicts)
 
 
 @app.command()
@@ -260,3 +150,6 @@ def _fingerprint(text: str) -> Fingerprint:
     if not space:
         usage_error("--mky: a hash name and a fingerprint, as in an a=fingerprint line")
     return algorithm, value.strip()
+
+
+app.command()(explain)

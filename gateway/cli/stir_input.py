@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import io
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from cryptography import x509
 
 from gateway.call_facts import call_facts, identity_values
+from gateway.capture.file import MalformedCapture, is_capture
+from gateway.capture.sip import CaptureContents, read_capture
 from gateway.cli.output import usage_error
+from gateway.config import Config
 from sip.message import Request
 from sip.parser import MalformedMessage, parse_datagram
 from stir.certificates.certificate import (
@@ -25,6 +31,10 @@ from stir.certificates.certificate import (
 from stir.checks.inspection import AnyCredential, Form
 from stir.reason import Reason
 from stir.verification import CallFacts
+
+_MAX_TEXT: Final = 1_048_576
+_GZIP: Final = b"\x1f\x8b"
+_ODD_OCTETS: Final = "surrogateescape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +62,8 @@ def read_subject(token: str | None, identity: Path | None, message: Path | None)
         usage_error("give --identity or --token, not both")
     facts, values = CallFacts(), tuple[str, ...]()
     if message is not None:
-        request = read_message(message)
-        facts, values = call_facts(request), identity_values(request)
+        from_message = message_subject(read_message(message))
+        facts, values = from_message.facts, from_message.values
     if token is not None:
         return Subject((token.strip(),), token_form(token), facts)
     if identity is not None:
@@ -63,16 +73,48 @@ def read_subject(token: str | None, identity: Path | None, message: Path | None)
     return Subject(values, "header", facts)
 
 
-def guess_subject(text: str) -> Subject:
-    """Read what a person hands to `explain`: a token, an Identity value, or a file with one."""
-    data = text.encode("utf-8", "replace")
-    if text == "-" or _is_file(text):
-        data = read_file(Path(text))
+def guess_subject(text: str) -> Subject | CaptureContents:
+    """Read what a person hands to `explain`: a token, an Identity value, a message or a capture.
+
+    It stands in the text itself, in the file of that name, or with ``-`` on standard input.
+    """
+    if text == "-":
+        data = sys.stdin.buffer.read()
+        return _capture(io.BytesIO(data)) if is_capture(data) else _subject(data)
+    if not _is_file(text):
+        return _subject(text.encode("utf-8", "replace"))
+    try:
+        with Path(text).open("rb") as file:
+            data = file.read(_MAX_TEXT)
+            if not is_capture(data) and not data.startswith(_GZIP):
+                return _subject(data)
+            file.seek(0)
+            return _capture(file)
+    except OSError as error:
+        usage_error(f"{text}: {error.strerror}")
+
+
+def _capture(file: BinaryIO) -> CaptureContents:
+    try:
+        return read_capture(file)
+    except MalformedCapture as error:
+        usage_error(f"the capture cannot be read: {error}")
+
+
+def _subject(data: bytes) -> Subject:
+    data = data.lstrip(b"\r\n")
+    if data[:1] in (b" ", b"\t"):  # pasted, and indented as a whole
+        text = textwrap.dedent(data.decode("utf-8", _ODD_OCTETS))
+        data = text.encode("utf-8", _ODD_OCTETS)
     if b"SIP/2.0" in data[:8_192]:
-        request = parse_message(data, "the message")
-        return Subject(identity_values(request), "header", call_facts(request))
+        return message_subject(parse_message(data, "the message"))
     value = identity_value(data)
     return Subject((value,), token_form(value), CallFacts())
+
+
+def message_subject(request: Request) -> Subject:
+    """Return what a request brings itself: its Identity values, and the facts around them."""
+    return Subject(identity_values(request), "header", call_facts(request))
 
 
 def _is_file(text: str) -> bool:
@@ -119,13 +161,14 @@ def parse_message(data: bytes, name: str) -> Request:
     return message
 
 
-def with_numbers(facts: CallFacts, orig: str | None, dest: str | None) -> CallFacts:
+def with_numbers(subject: Subject, orig: str | None, dest: str | None) -> Subject:
     """Let --orig and --dest stand for what the message says."""
+    facts = subject.facts
     if orig is not None:
         facts = replace(facts, orig_candidates=(orig,))
     if dest is not None:
         facts = replace(facts, dest_candidates=(dest,))
-    return facts
+    return replace(subject, facts=facts)
 
 
 def read_credential(certificate: Path | None, key: Path | None) -> AnyCredential | None:
@@ -145,8 +188,12 @@ def read_credential(certificate: Path | None, key: Path | None) -> AnyCredential
     return None
 
 
-def read_anchors(paths: Sequence[Path]) -> tuple[x509.Certificate, ...] | None:
-    """Load every --trust-anchor file; None where none was given."""
+def read_anchors(
+    paths: Sequence[Path], config: Config | None = None
+) -> tuple[x509.Certificate, ...] | None:
+    """Load every --trust-anchor file, else those of a gateway; None where neither was given."""
+    if not paths and config is not None and config.stir.verification is not None:
+        paths = config.stir.verification.trust_anchors
     anchors: list[x509.Certificate] = []
     for path in paths:
         try:
