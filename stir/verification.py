@@ -15,6 +15,7 @@ from cryptography import x509
 
 from stir.certificates.certificate import Credential, CredentialUnavailable
 from stir.certificates.chain import Path, PathBuilder
+from stir.certificates.revocation import RevocationRecords
 from stir.checks.inspection import (
     AnyCredential,
     CallFacts,
@@ -66,14 +67,18 @@ class VerificationService:
         policy: VerificationPolicy,
         anchors: Sequence[x509.Certificate],
         replay: ReplayCache | None,
+        *,
+        revocation: RevocationRecords | None = None,
     ) -> None:
         """`anchors` are the trusted roots; with none of them every chain is untrusted.
 
-        `replay` may be shared between services; None leaves the replay check out.
+        `replay` may be shared between services; None leaves the replay check out, and None for
+        `revocation` that check.
         """
         self._policy = policy
         self._builder = PathBuilder(anchors)
         self._replay = replay
+        self._revocation = revocation
         # A path's signatures hold for ever; only its validity periods are checked at each call.
         self._paths: OrderedDict[bytes, Path] = OrderedDict()
 
@@ -114,14 +119,16 @@ class VerificationService:
             if url is not None and not inspection.stopped:
                 missing = _NOT_FETCHED if url in verification.needed else _TOO_MANY
                 inspection.credential = credentials.get(url, missing)
-            inspection.find_path = self._path
+            inspection.find_path = self.path_of
+            inspection.revocation = self._revocation
             inspection.replay = self._replay
             inspection.now = now
             inspection.run(credential_steps(inspection))
             verdicts.append(_verdict(inspection))
         return decide(tuple(verdicts))
 
-    def _path(self, credential: Credential) -> Path:
+    def path_of(self, credential: Credential) -> Path:
+        """The path of a credential to a trust anchor, or why there is none; kept for the next."""
         known = self._paths.get(credential.fingerprint)
         if known is not None:
             self._paths.move_to_end(credential.fingerprint)

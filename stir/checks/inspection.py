@@ -9,6 +9,7 @@ from typing import Literal
 from stir.call_info import CallInfo
 from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
 from stir.certificates.chain import Path
+from stir.certificates.revocation import RevocationRecords
 from stir.identity import Identity
 from stir.media_keys import Fingerprint
 from stir.passport import Passport, TokenOctets
@@ -95,6 +96,7 @@ class Inspection:
     credential: AnyCredential | None = None
     find_path: Callable[[Credential], Path] | None = None
     path: Path | None = None
+    revocation: RevocationRecords | None = None
     replay: ReplayCache | None = None
     siblings: tuple[Inspection, ...] = ()
     checks: list[Check] = field(default_factory=list)

@@ -14,6 +14,7 @@ from stir.checks.constraints_step import constraints
 from stir.checks.credential_steps import chain, credential, signature
 from stir.checks.inspection import Inspection, Step
 from stir.checks.request_steps import destination, media_keys, originator, replay
+from stir.checks.revocation_step import revocation
 from stir.checks.token_steps import algorithm, claims, freshness, info, syntax, type_
 from stir.extensions.rcd import RCD, has_rich_call_data
 from stir.extensions.registry import EXTENSIONS
@@ -31,6 +32,7 @@ TOKEN_STEPS: Final[Steps] = (
 CREDENTIAL_STEPS: Final[Steps] = (
     ("credential", credential),
     ("chain", chain),
+    ("revocation", revocation),
     ("authority", authority),
     ("constraints", constraints),
     ("signature", signature),

@@ -94,6 +94,7 @@ def test_the_steps_have_their_names_and_order(files: dict[str, str]) -> None:
         "freshness",
         "credential",
         "chain",
+        "revocation",
         "authority",
         "constraints",
         "signature",
