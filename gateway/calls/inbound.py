@@ -84,7 +84,10 @@ class InboundSetup(CallSetup):
             )
             if verdict is not None:
                 return verdict
-        return await self.wiring.identity.verify(self.request)
+        verdict = await self.wiring.identity.verify(self.request)
+        if out_of_band is not None:
+            out_of_band.note(self.request, verdict)
+        return verdict
 
     def _apply(self, decision: Decision) -> None:
         if decision.status is not None:

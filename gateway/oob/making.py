@@ -50,6 +50,8 @@ def make_out_of_band(
         client,
         keys.authentication,
         identity,
+        wall_clock=wall_clock,
+        keep=2.0 * verification.freshness_seconds if verification is not None else 0.0,
         accept_asserted=verification is not None and verification.accept_asserted_identity,
     )
 

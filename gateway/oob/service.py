@@ -7,7 +7,9 @@ not verify, the call is as it came.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -23,17 +25,21 @@ from stir.authentication import AuthenticationService
 from stir.oob.encryption import CannotDecrypt, Decryption, encrypt_passports
 from stir.oob.tokens import MAX_TOKENS, MalformedTokens, candidates
 from stir.passport import MalformedPassport, parse_passport
+from stir.replay import ReplayCache
+from stir.strict_json import canonical
 from stir.telephone_number import canonicalise, number_of
 from stir.verdict import CallVerdict
 
 _log = structlog.get_logger("oob")
 _MAX_ORIGINATORS: Final = 2
+_REMEMBERED: Final = 100_000
 
 
 class OutOfBandService:
     """Publishes and retrieves by the policy of `settings`; counts what came of it.
 
-    `outcomes` has the pairs (action, outcome) for the operator's metrics.
+    `outcomes` has the pairs (action, outcome) for the operator's metrics. wall_clock gives epoch
+    seconds; `keep` is how many seconds a PASSporT may be used.
     """
 
     def __init__(
@@ -44,6 +50,8 @@ class OutOfBandService:
         authentication: AuthenticationService,
         identity: IdentityServices,
         *,
+        wall_clock: Callable[[], float],
+        keep: float,
         accept_asserted: bool = False,
     ) -> None:
         self._settings = settings
@@ -52,7 +60,10 @@ class OutOfBandService:
         self._client = client
         self._authentication = authentication
         self._identity = identity
+        self._wall_clock = wall_clock
+        self._keep = keep
         self._accept_asserted = accept_asserted
+        self._calls = ReplayCache(_REMEMBERED)
         self.outcomes: Counter[tuple[str, ...]] = Counter()
 
     async def publish(
@@ -102,13 +113,26 @@ class OutOfBandService:
         # One after the other: verifying uses a PASSporT up, and others belong to other calls.
         for candidate in candidates(tokens):
             verdict = await self._identity.verify(request, identities=candidate)
-            if verdict.outcome == "valid":
+            if verdict.outcome == "valid" and self.note(request, verdict):
                 self._count("retrieve", "valid")
                 return replace(verdict, out_of_band=True)
             reasons.append(verdict.reason.code if verdict.reason is not None else verdict.outcome)
         self._count("retrieve", "invalid")
         _log.warning("nothing retrieved verifies", reasons=reasons, call_id=request.call_id)
         return None
+
+    def note(self, request: Request, verdict: CallVerdict) -> bool:
+        """Note that a call was verified; False where another one was by the same assertion.
+
+        What is published differs from what came in the header, if only by its media keys: without
+        this memory it would lie ready for a second call, by whoever knows of the first.
+        """
+        passport = verdict.best.passport if verdict.best is not None else None
+        if verdict.outcome != "valid" or passport is None:
+            return False
+        same = {name: passport.payload.get(name) for name in ("orig", "dest", "iat", "origid")}
+        digest = hashlib.sha256(canonical(same)).digest()
+        return self._calls.admit(digest, request.call_id, self._wall_clock(), self._keep)
 
     async def close(self) -> None:
         """Close the connections to the services."""
