@@ -167,6 +167,7 @@ class Smsc:
 
     def delivered(self, message: ShortMessage) -> None:
         """A message reached its end: send the receipt that was asked for."""
+        self._count("delivered")
         if not message.wants_receipt:
             return
         session = self._receiver(message.submitter)

@@ -173,6 +173,8 @@ async def test_messages_wait_for_an_esme_that_is_away(centre: Smsc) -> None:
     centre.submit(ShortMessage("12015550111", "12125550123", b"first"))
     beta, session = await bind(centre, "beta")
     assert (await take(session)).short_message == b"first"
+    # A centre delivers again what it saw no response to, so the response has to have arrived.
+    await until(lambda: centre.counts.get("delivered"))
     gone = asyncio.ensure_future(session.next())
     await centre.disconnect("beta")
     assert isinstance(await asyncio.wait_for(gone, 5), smpp34.Disconnected)
