@@ -42,6 +42,8 @@ from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.services import (
     endpoint_settings,
     listener_settings,
+    make_attestation_policy,
+    make_dialects,
     make_fetch_client,
     make_media_engine,
     make_next_hops,
@@ -110,6 +112,8 @@ class Gateway:
             calls=self.calls,
             callers=callers,
             peers=make_peer_policy(config),
+            attestation=make_attestation_policy(config, derived_key(state, "origination")),
+            dialects=make_dialects(config),
             numbers=NumberSet(config.provider.numbers),
             logins=logins,
             locations=locations,

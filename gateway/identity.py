@@ -3,7 +3,6 @@ header fields of a request."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -50,7 +49,7 @@ class IdentityServices:
         self._clock = clock
 
     def sign(
-        self, request: Request, *, orig: str, dest: str, attest: Attestation
+        self, request: Request, *, orig: str, dest: str, attest: Attestation, origid: str
     ) -> tuple[Request, dict[str, Any] | None]:
         """Return the request with Date and Identity (RFC 8224 section 6.1), and what was signed.
 
@@ -66,7 +65,7 @@ class IdentityServices:
             dest_tns=(dest,),
             iat=int(now),
             attest=attest,
-            origid=str(uuid.uuid4()),
+            origid=origid,
             fingerprints=facts.fingerprints or (),
         )
         try:

@@ -42,6 +42,12 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self.spared = Counter(
+            "spingate_calls_spared",
+            "Calls that policy let pass and 'require' would have refused, by status",
+            ("status",),
+            registry=self.registry,
+        )
         self.discoveries = Counter(
             "spingate_discoveries",
             "Numbers looked up, by source and outcome",

@@ -13,7 +13,9 @@ from gateway.dns import DnsResolver, DnsSettings, system_nameservers
 from gateway.http.fetch import FetchLimits, GuardedClient
 from gateway.http.guard import GuardPolicy
 from gateway.listeners import Listeners
+from gateway.policy.attestation import AttestationPolicy
 from gateway.policy.peers import PeerPolicy
+from gateway.policy.verstat import Dialects
 from media.session import MediaEngine, MediaSettings
 from sip.endpoint import EndpointSettings
 from sip.flow import Address
@@ -85,7 +87,26 @@ def make_peer_policy(config: Config) -> PeerPolicy:
     """Return the policy for calls from peers."""
     verification = config.stir.verification
     default = verification.policy if verification else "require"
-    return PeerPolicy(config.peer, default, config.sip.max_calls_per_stranger)
+    refuse_anonymous = verification is not None and verification.anonymous_callers == "refuse"
+    return PeerPolicy(
+        config.peer,
+        default,
+        config.sip.max_calls_per_stranger,
+        refuse_anonymous=refuse_anonymous,
+    )
+
+
+def make_dialects(config: Config) -> Dialects:
+    """Return the dialects devices are told verdicts in."""
+    verification = config.stir.verification
+    return Dialects(config.verstat, verification.verstat if verification else "3gpp")
+
+
+def make_attestation_policy(config: Config, key: bytes) -> AttestationPolicy:
+    """Return what own calls are attested; `key` derives origination identifiers."""
+    settings = config.stir.authentication
+    stable = settings is not None and settings.origid == "caller"
+    return AttestationPolicy(config.attestation, key if stable else None)
 
 
 def make_media_engine(config: Config) -> MediaEngine:

@@ -107,6 +107,14 @@ class CallVerdict:
         return self.best.passport.attest
 
     @property
+    def origid(self) -> str | None:
+        """The origination identifier of the deciding PASSporT, only where it is valid."""
+        if self.outcome != "valid" or self.best is None or self.best.passport is None:
+            return None
+        value = self.best.passport.payload.get("origid")
+        return value if isinstance(value, str) else None
+
+    @property
     def reason_headers(self) -> tuple[str, ...]:
         """A Reason value for each Identity that failed, each naming its own (RFC 9410)."""
         values = [v.reason_header for v in self.verdicts if v.outcome in ("invalid", "unavailable")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gateway.calls.targets import MediaTerms, Route
 from gateway.config.base import NumberSet
@@ -13,6 +14,15 @@ from gateway.policy.callers import CallerPolicy
 from gateway.refusal import CallRefused
 from sip.flow import Transport
 from sip.uri import SipUri, parse_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where an own number is reached: its routes, its media, its dialect of verdicts by name."""
+
+    routes: list[Route]
+    media: MediaTerms
+    verstat: str | None = None
 
 
 class Delivery:
@@ -36,29 +46,31 @@ class Delivery:
             if isinstance(uri := parse_uri(route.uri.replace("{number}", "0")), SipUri)
         )
 
-    async def find(self, number: str, called_as: str) -> tuple[list[Route], MediaTerms]:
-        """Return the routes to an own number and the media its device is offered.
+    async def find(self, number: str, called_as: str) -> Reached:
+        """Return the routes to an own number and what its device is offered and told.
 
         `called_as` is the Request-URI: a sips: one is delivered over TLS alone (RFC 3261 section
         26.2.2). Raises CallRefused: 480 where the user is known but has no device registered that
         may be called so, 404 else.
         """
-        routes, media = await self._find(number)
+        found = await self._find(number)
         if called_as[:5].lower() == "sips:":
-            routes = [route for route in routes if route.transports == {"tls"}]
-            if not routes:
+            found = replace(found, routes=[r for r in found.routes if r.transports == {"tls"}])
+            if not found.routes:
                 raise CallRefused(480, "No device of the user can be reached securely")
-        return routes, media
+        return found
 
-    async def _find(self, number: str) -> tuple[list[Route], MediaTerms]:
+    async def _find(self, number: str) -> Reached:
         owner = self._callers.owner(number)
         if owner is not None:
             routes = await self._registered(number)
             if routes:
-                return routes, MediaTerms(owner.media, owner.behind_nat, _host(routes[0]))
+                media = MediaTerms(owner.media, owner.behind_nat, _host(routes[0]))
+                return Reached(routes, media, owner.verstat)
         for numbers, route in self._routes:
             if number in numbers:
-                return [self._configured(route, number)], MediaTerms(route.media)
+                routes = [self._configured(route, number)]
+                return Reached(routes, MediaTerms(route.media), route.verstat)
         if owner is not None:
             raise CallRefused(480, "The user has no device registered")
         raise CallRefused(404, "No user of this provider has the number")

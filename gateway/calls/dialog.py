@@ -67,7 +67,7 @@ class DialogRequest:
         self._call, self._by = passage.call, other(passage.toward.side)
         if self._call is not None:
             self._call.note_request(self._by, request.cseq.number)
-        request = request.with_headers(dialog_headers(request.headers))
+        request = request.with_headers(dialog_headers(request.headers, self._wiring.dialects))
         if request.body and _negotiates(request, passage):
             self._wiring.forwarder.spawn(self._edit_and_forward(request, passage))
         else:
@@ -185,7 +185,7 @@ async def pass_ack(
     try:
         passage = find_passage(wiring, request, own_routes, flow)
         call = passage.call
-        request = request.with_headers(dialog_headers(request.headers))
+        request = request.with_headers(dialog_headers(request.headers, wiring.dialects))
         if call is not None and call.exchange is not None:
             try:
                 request = await call.exchange.ack(request)

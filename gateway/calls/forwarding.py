@@ -278,6 +278,10 @@ class Forwarding:
         self._carry_out(self._context.failed(branch, event.cause, now))
 
     def _reply(self, response: Response) -> None:
+        # A device may have been shown another From than the caller sent: a mark, a verified name.
+        sent = self._transaction.request.headers.get("From")
+        if sent is not None and response.headers.get("From") != sent:
+            response = response.with_headers(response.headers.replace("From", sent))
         needs_editing = self._exchange is not None and has_sdp(response)
         if not needs_editing and not self._editing:
             self._respond(response)

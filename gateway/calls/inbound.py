@@ -6,14 +6,15 @@ from typing import Any
 
 import structlog
 
-from gateway.asserted_headers import called_number, marked_headers
+from gateway.asserted_headers import called_number, is_anonymous, marked_headers
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.calls.targets import WEBRTC
 from gateway.identity import verdict_record
 from gateway.policy.peers import PeerTerms
-from gateway.policy.verdicts import Decision, decide
+from gateway.policy.verdicts import Decision, decide, decide_stated
+from gateway.policy.verstat import PASSED, Mark, stated
 from gateway.refusal import CallRefused
 from sip.uri import SipUri, parse_uri
 from stir.verdict import CallVerdict
@@ -36,12 +37,14 @@ class InboundSetup(CallSetup):
         terms = self.wiring.peers.terms(self.flow)
         self.admit(terms.name, terms.max_calls, 503)
         self.record.policy = terms.identity
-        await self._verify()
-        routes, media = await self.wiring.delivery.find(number, self.received.request_uri)
-        exchange = await self.bridge(WEBRTC, media)
+        self._refuse_anonymous(number, terms)
+        mark = await self._verified(terms)
+        found = await self.wiring.delivery.find(number, self.received.request_uri)
+        self._tell(mark, found.verstat)
+        exchange = await self.bridge(WEBRTC, found.media)
         if self.call is not None:
             self.call.exchange = exchange
-        self.go(routes, exchange)
+        self.go(found.routes, exchange)
 
     def _own_number(self) -> str:
         """The own number that is called; a request for anyone else is not relayed."""
@@ -55,25 +58,41 @@ class InboundSetup(CallSetup):
             raise CallRefused(404, "The number is not served by this provider")
         return number
 
-    async def _verify(self) -> None:
-        terms = self.wiring.peers.terms(self.flow)
-        policy = terms.identity
+    def _refuse_anonymous(self, number: str, terms: PeerTerms) -> None:
+        """Refuse a caller who is not shown where peer or called user want none (RFC 5079)."""
+        if not is_anonymous(self.request):
+            return
+        owner = self.wiring.callers.owner(number)
+        if owner is not None and owner.refuse_anonymous:
+            raise CallRefused(433)
+        if terms.refuse_anonymous:
+            if terms.identity != "observe":
+                raise CallRefused(433)
+            self._observe(433)
+
+    async def _verified(self, terms: PeerTerms) -> Mark | None:
+        """Verify the Identity, or take the word of a peer that is trusted to have done it."""
+        if terms.trust_verstat and "Identity" not in self.request.headers:
+            mark = stated(self.request.headers)
+            if mark is not None:
+                self.record.verdict = {"outcome": "stated", "verstat": mark.verstat}
+                return self._decided(decide_stated(mark.verstat, terms.identity), mark)
         verdict = await self._verdict(terms)
         record: dict[str, Any] = verdict_record(verdict)
         self.record.verdict = record
         self.record.caller = record.get("orig")
         self.record.passport = record.get("passport")
         self.wiring.metrics.verdicts.labels(str(record.get("reason") or "valid")).inc()
-        decision = decide(verdict, policy)
         if verdict.outcome != "valid":
             _log.warning(
                 "call not verified",
                 culprit=self.flow.remote.host,
-                policy=policy,
+                policy=terms.identity,
                 reason=record.get("reason"),
                 call_id=self.received.call_id,
             )
-        self._apply(decision)
+        mark = Mark(verdict.verstat, verdict.attest, verdict.origid)
+        return self._decided(decide(verdict, terms.identity), mark)
 
     async def _verdict(self, terms: PeerTerms) -> CallVerdict:
         """The verdict on what came with the call or, where nothing did, on what lies ready."""
@@ -89,11 +108,30 @@ class InboundSetup(CallSetup):
             out_of_band.note(self.request, verdict)
         return verdict
 
-    def _apply(self, decision: Decision) -> None:
+    def _decided(self, decision: Decision, mark: Mark) -> Mark | None:
+        """Return the mark for the device, None where policy wants none; raises CallRefused."""
         if decision.status is not None:
             headers = tuple(("Reason", value) for value in decision.reason_headers)
             raise CallRefused(decision.status, phrase=decision.phrase, headers=headers)
-        orig = self.record.caller if decision.verstat == "TN-Validation-Passed" else None
+        if decision.would_refuse is not None:
+            self._observe(decision.would_refuse)
+        return None if decision.verstat is None else mark
+
+    def _observe(self, status: int) -> None:
+        """Write down what a strict policy would have answered."""
+        if self.record.would_refuse is None:
+            self.record.would_refuse = status
+            self.wiring.metrics.spared.labels(str(status)).inc()
+
+    def _tell(self, mark: Mark | None, dialect: str | None) -> None:
+        passed = mark is not None and mark.verstat == PASSED
+        dialects = self.wiring.dialects
         self.request = self.request.with_headers(
-            marked_headers(self.request, decision.verstat, orig)
+            marked_headers(
+                self.request,
+                mark,
+                self.record.caller if passed else None,
+                dialects,
+                dialects.named(dialect),
+            )
         )

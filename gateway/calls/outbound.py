@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import unquote
 
 import structlog
 
 from discovery.model import Service
-from gateway.asserted_headers import own_headers
+from gateway.asserted_headers import is_anonymous, own_headers
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import resolution_record
 from gateway.calls.route_token import Side
@@ -15,6 +16,7 @@ from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.calls.targets import WEBRTC, MediaTerms, Route
 from gateway.numbers import dialled_number
+from gateway.policy.attestation import CallDirection
 from gateway.policy.callers import Caller
 from gateway.refusal import CallRefused, reason_value
 from sip.fields import parse_name_addrs
@@ -23,6 +25,7 @@ from sip.tel_uri import TelUri
 from sip.uri import SipUri, Uri, parse_uri
 from stir.telephone_number import number_of
 
+_PREFERRED: Final = ("P-Preferred-Identity",)
 _log = structlog.get_logger("spingate.calls")
 
 
@@ -45,20 +48,42 @@ class OutboundSetup(CallSetup):
             self.direction = self.record.direction = "local"
         self.admit(caller.name, caller.max_calls, 403)
         self.request = self.request.with_headers(
-            own_headers(self.request.headers, caller.number, self.wiring.config.provider.domain)
+            own_headers(
+                self.request.headers,
+                caller.number,
+                self.wiring.config.provider.domain,
+                self.wiring.dialects,
+            )
         )
         if self.direction == "local":
-            routes, media = await self.wiring.delivery.find(number, self.received.request_uri)
-            self.go(routes, await self._bridge(caller, media))
+            await self._stay(caller, number)
         else:
             await self._leave(caller, number)
+
+    async def _stay(self, caller: Caller, number: str) -> None:
+        owner = self.wiring.callers.owner(number)
+        if owner is not None and owner.refuse_anonymous and is_anonymous(self.received):
+            raise CallRefused(433)
+        found = await self.wiring.delivery.find(number, self.received.request_uri)
+        exchange = await self._bridge(caller, found.media)
+        self._sign(caller, number, "local")
+        self.go(found.routes, exchange)
+
+    def _sign(self, caller: Caller, number: str, direction: CallDirection) -> None:
+        attested = self.wiring.attestation.attested(caller, direction)
+        if attested is not None:
+            self.request, self.record.passport = self.wiring.identity.sign(
+                self.request,
+                orig=caller.number,
+                dest=number,
+                attest=attested.attest,
+                origid=attested.origid,
+            )
 
     async def _leave(self, caller: Caller, number: str) -> None:
         routes = await self._resolve(caller, number)
         exchange = await self._bridge(caller, WEBRTC)
-        self.request, self.record.passport = self.wiring.identity.sign(
-            self.request, orig=caller.number, dest=number, attest=caller.attest
-        )
+        self._sign(caller, number, "outbound")
         await self._publish(caller, number, routes)
         self.go(routes, exchange)
 
@@ -83,17 +108,20 @@ class OutboundSetup(CallSetup):
     # --- who calls ---------------------------------------------------------------------------
 
     async def _caller(self) -> Caller:
-        trunk = self.wiring.callers.trunk(self.flow.remote.host)
-        shown = self._shown()
+        policy, flow = self.wiring.callers, self.flow
+        trunk = policy.trunk(flow)
+        shown = self._shown(is_trunk=trunk is not None)
         username = "" if trunk is not None else await self._authenticate()
         callers = [
-            self.wiring.callers.caller_from_trunk(trunk, number)
+            policy.caller_from_trunk(trunk, number, flow)
             if trunk is not None
-            else self.wiring.callers.caller_from_user(username, number)
+            else policy.caller_from_user(username, number, flow)
             for number in shown or (None,)
         ]
         # All of them: devices display From, whatever P-Preferred-Identity says.
         found = [caller for caller in callers if caller is not None]
+        if not found and not shown:
+            raise CallRefused(433, "The call shows no number, and the trunk has no default_number")
         if len(found) < len(callers):
             raise CallRefused(403, "The From number is not one of the caller's own numbers")
         return found[0]
@@ -102,13 +130,19 @@ class OutboundSetup(CallSetup):
         source, now = self.flow.remote.host, self.wiring.clock()
         return await self.wiring.logins.username(self.received, source, now, proxy=True)
 
-    def _shown(self) -> tuple[str, ...]:
+    def _shown(self, *, is_trunk: bool) -> tuple[str, ...]:
         """The numbers the caller shows, in E.164: P-Preferred-Identity, then From.
 
-        What looks like a number but cannot be read as one is given as it is: it is nobody's.
+        A PBX on a trunk asserts where a device prefers. What looks like a number but cannot be
+        read as one is given as it is: it is nobody's.
         """
-        preferred = self.received.headers.all("P-Preferred-Identity")
-        shown = (*parse_name_addrs("P-Preferred-Identity", preferred)[:1], self.received.from_)
+        names = ("P-Asserted-Identity", "P-Preferred-Identity") if is_trunk else _PREFERRED
+        preferred = [
+            address
+            for name in names
+            for address in parse_name_addrs(name, self.received.headers.all(name))[:1]
+        ]
+        shown = (*preferred, self.received.from_)
         numbers = []
         for address in shown:
             text = str(address.uri)

@@ -105,7 +105,7 @@ def _may_go_inside(wiring: Wiring, request: Request, passage: Passage) -> bool:
     return (
         host in wiring.delivery.hosts
         or host in _hosts_of(passage.call)
-        or (_is_address(host) and wiring.callers.trunk(host) is not None)
+        or (_is_address(host) and wiring.callers.is_trunk_address(host))
     )
 
 

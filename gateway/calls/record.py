@@ -25,6 +25,7 @@ class CallRecord:
     passport: dict[str, Any] | None = None
     verdict: dict[str, Any] | None = None
     policy: str | None = None
+    would_refuse: int | None = None
     ringing: float | None = None
     answered: float | None = None
     ended: float | None = None

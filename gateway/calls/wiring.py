@@ -16,9 +16,11 @@ from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.metrics import Metrics
 from gateway.oob.service import OutOfBandService
+from gateway.policy.attestation import AttestationPolicy
 from gateway.policy.callers import CallerPolicy
 from gateway.policy.logins import Logins
 from gateway.policy.peers import PeerPolicy
+from gateway.policy.verstat import Dialects
 from gateway.resolution import Resolver
 from media.session import MediaEngine
 
@@ -33,6 +35,8 @@ class Wiring:
     calls: CallTable
     callers: CallerPolicy
     peers: PeerPolicy
+    attestation: AttestationPolicy
+    dialects: Dialects
     numbers: NumberSet
     logins: Logins
     locations: Locations

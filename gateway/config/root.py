@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from gateway.config.attestation import AttestationRule, Verstat
 from gateway.config.base import (
     Domain,
     FilePath,
@@ -88,6 +89,12 @@ class Config(Section):
     trunk: tuple[Trunk, ...] = Field(default=(), description="Trunks known by address.")
     route: tuple[Route, ...] = Field(default=(), description="Next hops of own numbers.")
     peer: tuple[Peer, ...] = Field(default=(), description="Peers with their own policy.")
+    attestation: tuple[AttestationRule, ...] = Field(
+        default=(), description="What own calls are attested, by who calls and how it is known."
+    )
+    verstat: tuple[Verstat, ...] = Field(
+        default=(), description="Dialects in which devices are told a verdict."
+    )
     dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
     discovery: Discovery = Field(default=Discovery(), description="Finding the provider.")
     spin: Spin | None = Field(default=None, description="SPIN; absent: neither sent nor answered.")
@@ -104,6 +111,7 @@ class Config(Section):
             ("listen", [listener.name for listener in self.listen]),
             ("user", [user.username for user in self.user]),
             ("trunk", [trunk.name for trunk in self.trunk]),
+            ("verstat", ["3gpp", "none", *(dialect.name for dialect in self.verstat)]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -136,6 +144,23 @@ class Config(Section):
         placement = stir.call_placement
         if placement and not (placement.trust_anchors or stir.verification):
             raise ValueError("[stir.call_placement] needs trust_anchors")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        dialects = {"3gpp", "none", *(dialect.name for dialect in self.verstat)}
+        verification = self.stir.verification
+        named = [("stir.verification", verification.verstat)] if verification else []
+        named += [(f"user '{user.username}'", user.verstat or "3gpp") for user in self.user]
+        named += [(f"route '{route.uri}'", route.verstat or "3gpp") for route in self.route]
+        for owner, name in named:
+            if name not in dialects:
+                raise ValueError(f"{owner}: there is no [[verstat]] named '{name}'")
+        users = {user.username for user in self.user}
+        trunks = {trunk.name for trunk in self.trunk}
+        for rule in self.attestation:
+            for name in sorted({*rule.users} - users | {*rule.trunks} - trunks):
+                raise ValueError(f"[[attestation]] names '{name}', who is no user or trunk")
         return self
 
     @model_validator(mode="after")

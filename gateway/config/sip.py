@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from gateway.config.attestation import Uuid
 from gateway.config.base import (
     Count,
     Domain,
@@ -16,6 +17,7 @@ from gateway.config.base import (
     Number,
     NumberPrefix,
     NumberRange,
+    NumberSet,
     Port,
     Seconds,
     Section,
@@ -152,7 +154,21 @@ class User(Section):
         min_length=1, description="The user's numbers; the first is the default caller number."
     )
     attest: Literal["A", "B", "C"] = Field(
-        default="A", description="Attestation level of the user's calls (RFC 8588 section 4)."
+        default="A",
+        description="Attestation level of the user's calls (RFC 8588 section 4); [[attestation]] "
+        "comes first.",
+    )
+    origid: Uuid | None = Field(
+        default=None, description="Origination identifier of the user's calls; made by "
+        "stir.authentication.origid if absent."
+    )  # fmt: skip
+    refuse_anonymous: Flag = Field(
+        default=False, description="Refuse calls whose caller is not shown, with 433 (RFC 5079)."
+    )
+    verstat: Text | None = Field(
+        default=None,
+        description="Name of the dialect the user's devices read verdicts in; "
+        "stir.verification.verstat if absent.",
     )
     max_calls: Count = Field(default=10, ge=1, description="Calls at once; beyond it 403.")
     media: Literal["rtp", "sdes", "pass"] = Field(
@@ -182,19 +198,45 @@ class Trunk(Section):
         description="Networks the trunk sends from, in CIDR form. This is all that is known of "
         "it: over udp, let no network pass that source from elsewhere.",
     )
+    domain: Domain | None = Field(
+        default=None,
+        description="Domain that the trunk's TLS client certificate must prove, besides coming "
+        "from 'sources'; the listener needs client_trust_anchors.",
+    )
     numbers: tuple[NumberRange, ...] = Field(
         min_length=1, description="Numbers and ranges the trunk may call from."
+    )
+    unknown_numbers: Literal["refuse", "B", "C"] = Field(
+        default="refuse",
+        description="Calls from numbers that are not the trunk's, such as calls in transit: refuse "
+        "them with 403, or sign them with this level. The own certificate has to permit them.",
+    )
+    default_number: Number | None = Field(
+        default=None,
+        description="The number that calls without any are signed for; absent: they get 433.",
     )
     allow_prefixes: tuple[NumberPrefix, ...] = Field(
         default=("+",), description="Prefixes of numbers the trunk may call; others get 403."
     )
     max_calls: Count = Field(default=50, ge=1, description="Calls at once; beyond it 403.")
     attest: Literal["A", "B", "C"] = Field(
-        default="B", description="Attestation level of the trunk's calls (RFC 8588 section 4)."
+        default="B",
+        description="Attestation level of the trunk's calls (RFC 8588 section 4); [[attestation]] "
+        "comes first.",
     )
+    origid: Uuid | None = Field(
+        default=None, description="Origination identifier of the trunk's calls; made by "
+        "stir.authentication.origid if absent."
+    )  # fmt: skip
     media: Literal["bridge", "pass"] = Field(
         default="bridge", description="Bridge the trunk's media, or pass its SDP untouched."
     )
+
+    @model_validator(mode="after")
+    def _default_number_is_its_own(self) -> Self:
+        if self.default_number is not None and self.default_number not in NumberSet(self.numbers):
+            raise ValueError("'default_number' must be one of 'numbers'")
+        return self
 
 
 class Route(Section):
@@ -207,6 +249,10 @@ class Route(Section):
     media: Literal["rtp", "sdes", "pass"] = Field(
         default="rtp", description="What the next hop is offered, as for a user."
     )
+    verstat: Text | None = Field(
+        default=None, description="Name of the dialect the next hop reads verdicts in, as for a "
+        "user."
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _uri_can_be_called(self) -> Self:
@@ -232,6 +278,15 @@ class Peer(Section):
     )
     identity: Literal["require", "mark", "observe"] | None = Field(
         default=None, description="Policy for the verdict; stir.verification.policy if absent."
+    )
+    anonymous_callers: Literal["accept", "refuse"] | None = Field(
+        default=None,
+        description="Callers who are not shown; stir.verification.anonymous_callers if absent.",
+    )
+    trust_verstat: Flag = Field(
+        default=False,
+        description="Believe the verstat parameter of calls that come without Identity: the peer "
+        "verifies for us, in a network of our own.",
     )
     max_calls: Count = Field(default=1_000, ge=1, description="Calls at once; beyond it 503.")
     out_of_band: Flag = Field(

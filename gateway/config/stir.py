@@ -29,6 +29,12 @@ class Authentication(Section):
     )
     key: FilePath = Field(description="PEM private key of the STI certificate (P-256).")
     x5u: Text = Field(description="Public https URL of that chain, put into every PASSporT.")
+    origid: Literal["call", "caller"] = Field(
+        default="call",
+        description="Origination identifiers (RFC 8588 section 5). call: a random one for each "
+        "call. caller: one for each user and trunk, that names them to nobody but us; two calls "
+        "to one number within a second then have one PASSporT, which verifiers take for a replay.",
+    )
 
 
 class Verification(Section):
@@ -54,6 +60,14 @@ class Verification(Section):
         default=False,
         description="Let P-Asserted-Identity stand for a From that shows another number. Else it "
         "counts only where From shows no number: what devices display is what is proven.",
+    )
+    anonymous_callers: Literal["accept", "refuse"] = Field(
+        default="accept",
+        description="Callers who are not shown, verified or not; refuse: 433 (RFC 5079).",
+    )
+    verstat: Text = Field(
+        default="3gpp",
+        description="Name of the [[verstat]] dialect in which devices are told the verdict.",
     )
     require_media_keys: Flag = Field(
         default=False,

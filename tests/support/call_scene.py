@@ -44,7 +44,12 @@ from gateway.metrics import Metrics
 from gateway.policy.callers import CallerPolicy
 from gateway.policy.logins import Logins
 from gateway.resolution import Resolver
-from gateway.services import make_peer_policy, make_timers
+from gateway.services import (
+    make_attestation_policy,
+    make_dialects,
+    make_peer_policy,
+    make_timers,
+)
 from media.session import MediaEngine
 from sip.bindings import Binding
 from sip.digest import DigestAuthenticator, StoredCredential, authorize
@@ -317,6 +322,8 @@ class CallScene:
             calls=self.calls,
             callers=callers,
             peers=make_peer_policy(config),
+            attestation=make_attestation_policy(config, b"origination" * 3),
+            dialects=make_dialects(config),
             numbers=NumberSet(config.provider.numbers),
             logins=logins,
             locations=locations,

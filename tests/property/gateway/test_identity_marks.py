@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.asserted_headers import dialog_headers, marked_headers
+from gateway.policy.verstat import Dialects
 from sip.grammar import normalise_escapes
 from sip.headers import Headers
 from tests.support.sip_messages import request
 
+DIALECTS = Dialects((), "3gpp")
 LETTERS = [
     st.sampled_from([c, c.upper(), f"%{ord(c):02x}", f"%{ord(c) - 32:02X}"]) for c in "verstat"
 ]
@@ -35,17 +37,19 @@ def says_verstat(value: str) -> bool:
 
 @given(VALUES)
 def test_no_spelling_of_verstat_stays_within_a_dialog(value: str) -> None:
-    for _, left in dialog_headers(Headers.of(("From", value), ("To", value))):
+    for _, left in dialog_headers(Headers.of(("From", value), ("To", value)), DIALECTS):
         assert not says_verstat(left)
 
 
 @given(VALUES)
 def test_no_spelling_of_verstat_reaches_an_own_device(value: str) -> None:
     message = request().with_headers(request().headers.replace("From", value))
-    assert not says_verstat(marked_headers(message, None, None).get("From") or "")
+    assert not says_verstat(
+        marked_headers(message, None, None, DIALECTS, DIALECTS.named(None)).get("From") or ""
+    )
 
 
 @given(VALUES)
 def test_a_value_without_verstat_is_left_as_it_is(value: str) -> None:
     if "ver" not in normalise_escapes(value).lower():
-        assert dialog_headers(Headers.of(("From", value))).get("From") == value
+        assert dialog_headers(Headers.of(("From", value)), DIALECTS).get("From") == value

@@ -7,8 +7,10 @@ from typing import cast
 import pytest
 
 from gateway.asserted_headers import dialog_headers, marked_headers, own_headers
+from gateway.config.attestation import Verstat
 from gateway.http.credentials import CertificateSource
 from gateway.identity import IdentityServices, verdict_record
+from gateway.policy.verstat import Dialects, Mark
 from gateway.refusal import CallRefused
 from sip.headers import Headers
 from sip.message import Request
@@ -19,6 +21,8 @@ from tests.support.stir_authority import DEST, NOW, ORIG, StirWorld
 WORLD = StirWorld()
 ORIG_TN, DEST_TN = f"+{ORIG}", f"+{DEST}"
 PASSED = "TN-Validation-Passed"
+DIALECTS = Dialects((), "3gpp")
+ORIGID = "123e4567-e89b-42d3-a456-426614174000"
 
 
 def services(now: float = NOW) -> IdentityServices:
@@ -27,7 +31,14 @@ def services(now: float = NOW) -> IdentityServices:
 
 
 def sign(message: Request, now: float = NOW) -> Request:
-    return services(now).sign(message, orig=ORIG_TN, dest=DEST_TN, attest="A")[0]
+    return services(now).sign(message, orig=ORIG_TN, dest=DEST_TN, attest="A", origid=ORIGID)[0]
+
+
+def told(
+    message: Request, verstat: str | None, orig: str | None, dialect: Verstat | None = None
+) -> Headers:
+    mark = None if verstat is None else Mark(verstat)
+    return marked_headers(message, mark, orig, DIALECTS, dialect or DIALECTS.named(None))
 
 
 def shown(value: str) -> Request:
@@ -57,7 +68,7 @@ def test_a_wrong_or_unreadable_date_is_refused(date: str) -> None:
 
 
 def test_what_was_signed_is_told_in_clear() -> None:
-    _, passport = services().sign(request(), orig=ORIG_TN, dest=DEST_TN, attest="B")
+    _, passport = services().sign(request(), orig=ORIG_TN, dest=DEST_TN, attest="B", origid=ORIGID)
     assert passport is not None
     assert passport["payload"]["attest"] == "B"
     assert passport["header"]["ppt"] == "shaken"
@@ -65,7 +76,7 @@ def test_what_was_signed_is_told_in_clear() -> None:
 
 def test_what_cannot_be_signed_is_our_fault() -> None:
     with pytest.raises(CallRefused) as refused:
-        services().sign(request(), orig="nobody", dest=DEST_TN, attest="A")
+        services().sign(request(), orig="nobody", dest=DEST_TN, attest="A", origid=ORIGID)
     assert refused.value.status == 500
 
 
@@ -83,7 +94,7 @@ def test_who_calls_is_asserted_by_us_alone() -> None:
         ("Identity", "forged"),
         ("Subject", "kept"),
     )
-    left = own_headers(given, ORIG_TN, "alpha.example")
+    left = own_headers(given, ORIG_TN, "alpha.example", DIALECTS)
     assert sorted(name for name, _ in left) == ["From", "P-Asserted-Identity", "Subject"]
     assert left.get("P-Asserted-Identity") == f"<sip:{ORIG_TN}@alpha.example;user=phone>"
     assert left.get("From") == "<sip:x@alpha.example>;tag=a"
@@ -93,21 +104,21 @@ def test_who_calls_is_asserted_by_us_alone() -> None:
 
 
 def test_the_mark_stands_beside_the_number_that_was_verified() -> None:
-    headers = marked_headers(request(), PASSED, "+19005550199")
+    headers = told(request(), PASSED, "+19005550199")
     assert headers.get("P-Asserted-Identity") == (
         f"<sip:+19005550199;verstat={PASSED}@alpha.example;user=phone>"
     )
 
 
 def test_without_a_verified_number_the_mark_speaks_of_the_one_shown() -> None:
-    headers = marked_headers(request(), "TN-Validation-Failed", None)
+    headers = told(request(), "TN-Validation-Failed", None)
     assert f"{ORIG_TN};verstat=TN-Validation-Failed" in headers.get(
         "P-Asserted-Identity",
     )  # type: ignore[operator]
 
 
 def test_a_caller_who_shows_no_number_gets_no_mark() -> None:
-    headers = marked_headers(shown("<sip:anonymous@anonymous.invalid>;tag=a"), PASSED, None)
+    headers = told(shown("<sip:anonymous@anonymous.invalid>;tag=a"), PASSED, None)
     assert "P-Asserted-Identity" not in headers
 
 
@@ -119,7 +130,7 @@ def test_a_caller_who_shows_no_number_gets_no_mark() -> None:
     ],
 )
 def test_the_marked_uri_is_well_formed_whatever_the_host(value: str, host: str) -> None:
-    marked = shown(value).with_headers(marked_headers(shown(value), PASSED, None))
+    marked = shown(value).with_headers(told(shown(value), PASSED, None))
     from sip.fields import parse_name_addrs
 
     (address,) = parse_name_addrs("P-Asserted-Identity", marked.headers.all("P-Asserted-Identity"))
@@ -144,8 +155,8 @@ def test_the_marked_uri_is_well_formed_whatever_the_host(value: str, host: str) 
     ],
 )
 def test_nobodys_verstat_but_ours_is_shown(given: str, left: str) -> None:
-    assert marked_headers(shown(given), None, None).get("From") == left
-    assert dialog_headers(Headers.of(("From", given), ("To", given))).all("To") == (left,)
+    assert told(shown(given), None, None).get("From") == left
+    assert dialog_headers(Headers.of(("From", given), ("To", given)), DIALECTS).all("To") == (left,)
 
 
 # --- verdicts ------------------------------------------------------------------------------------
@@ -184,7 +195,10 @@ async def test_without_a_verification_service_calls_are_refused() -> None:
     with pytest.raises(CallRefused) as refused:
         await blind.verify(request())
     assert refused.value.status == 501
-    assert blind.sign(request(), orig=ORIG_TN, dest=DEST_TN, attest="A") == (request(), None)
+    assert blind.sign(request(), orig=ORIG_TN, dest=DEST_TN, attest="A", origid=ORIGID) == (
+        request(),
+        None,
+    )
 
 
 @pytest.mark.parametrize("asked", ["id", "header; ID", "user;id;critical"])
@@ -193,7 +207,7 @@ def test_the_device_of_the_called_user_learns_nothing_of_a_caller_who_wants_priv
 ) -> None:
     message = shown("<sip:anonymous@anonymous.invalid>;tag=a")
     headers = message.headers.append("Privacy", asked).append("Identity", "a.b.c;info=<x>")
-    marked = marked_headers(message.with_headers(headers), PASSED, "+14155550100")
+    marked = told(message.with_headers(headers), PASSED, "+14155550100")
     assert "Identity" not in marked
     assert "P-Asserted-Identity" not in marked
     assert "4155550100" not in str(list(marked))
@@ -203,7 +217,7 @@ def test_the_device_of_the_called_user_learns_nothing_of_a_caller_who_wants_priv
 def test_other_kinds_of_privacy_hide_no_number(asked: str) -> None:
     message = shown("<sip:+14155550100@alpha.example>;tag=a")
     private = message.with_headers(message.headers.append("Privacy", asked))
-    assert "P-Asserted-Identity" in marked_headers(private, PASSED, "+14155550100")
+    assert "P-Asserted-Identity" in told(private, PASSED, "+14155550100")
 
 
 def test_credentials_for_another_realm_go_on_and_ours_stay_here() -> None:
@@ -214,5 +228,5 @@ def test_credentials_for_another_realm_go_on_and_ours_stay_here() -> None:
     )
     ours, theirs = f'{digest}, realm="alpha.example"', f'{digest}, realm="beta.example"'
     given = Headers.of(("Proxy-Authorization", ours), ("Proxy-Authorization", theirs))
-    left = own_headers(given, "+14155550100", "alpha.example")
+    left = own_headers(given, "+14155550100", "alpha.example", DIALECTS)
     assert left.all("Proxy-Authorization") == (theirs,)

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.asserted_headers import called_number
 from media.session import MediaRefused
+from sip.message import Request
 from stir.certificates.certificate import CredentialUnavailable
 from tests.support.call_scene import (
     ALICE,
@@ -33,6 +34,10 @@ def home(scene: CallScene) -> CallScene:
     """A scene where alice's device is registered."""
     scene.register(ALICE, FROM_ALICE)
     return scene
+
+
+def replace_from(request: Request, value: str) -> Request:
+    return request.with_headers(request.headers.replace("From", value))
 
 
 def policy(identity: str) -> dict[str, Any]:
@@ -102,6 +107,116 @@ def test_an_observing_policy_delivers_unmarked(make_scene: MakeScene) -> None:
     scene.register(ALICE, FROM_ALICE)
     scene.called(from_beta())
     assert "P-Asserted-Identity" not in scene.only.request.headers
+
+
+@pytest.mark.parametrize("lenient", ["mark", "observe"])
+def test_what_a_strict_policy_would_have_refused_is_written_down(
+    make_scene: MakeScene, lenient: str
+) -> None:
+    scene = make_scene(**policy(lenient))
+    scene.register(ALICE, FROM_ALICE)
+    scene.called(from_beta())
+    scene.only.answer(486)
+    (record,) = scene.records.written
+    assert (record.would_refuse, record.status) == (428, 486)
+    assert 'spingate_calls_spared_total{status="428"} 1.0' in scene.metrics.exposition().decode()
+
+
+def test_a_verified_call_would_have_passed_anyway(make_scene: MakeScene) -> None:
+    scene = make_scene(**policy("observe"))
+    scene.register(ALICE, FROM_ALICE)
+    scene.called()
+    scene.only.answer(486)
+    (record,) = scene.records.written
+    assert record.would_refuse is None
+
+
+def anonymous(extra: tuple[tuple[str, str], ...] = ()) -> Request:
+    return replace_from(from_beta(extra=extra), "<sip:anonymous@anonymous.invalid>;tag=b1")
+
+
+@pytest.mark.parametrize("hidden", ["from", "privacy"])
+@pytest.mark.parametrize("by", ["verification", "peer", "user"])
+def test_anonymous_callers_are_433_where_they_are_not_wanted(
+    make_scene: MakeScene, by: str, hidden: str
+) -> None:
+    anchors = {"trust_anchors": ["root.pem"]}
+    sections: dict[str, dict[str, Any]] = {
+        "verification": {
+            "stir": {"verification": {**anchors, "anonymous_callers": "refuse"}},
+        },
+        "peer": {"peer": [{"domain": "beta.example", "anonymous_callers": "refuse"}]},
+        "user": {
+            "user": [
+                {"username": "alice", "password": "x", "numbers": [ALICE], "refuse_anonymous": True}
+            ]
+        },
+    }
+    scene = make_scene(**sections[by])
+    scene.register(ALICE, FROM_ALICE)
+    request = anonymous() if hidden == "from" else from_beta(extra=(("Privacy", "id"),))
+    assert scene.called(scene.signed(request)).statuses == [433]
+    assert scene.certificates.asked == []
+    assert scene.called(scene.signed(from_beta())).statuses != [433]
+
+
+def test_an_anonymous_caller_is_spared_where_policy_only_observes(make_scene: MakeScene) -> None:
+    peer = {"domain": "beta.example", "identity": "observe", "anonymous_callers": "refuse"}
+    scene = make_scene(peer=[peer])
+    scene.register(ALICE, FROM_ALICE)
+    scene.called(scene.signed(anonymous()))
+    scene.only.answer(486)
+    (record,) = scene.records.written
+    assert record.would_refuse == 433
+
+
+TRUSTING = {"peer": [{"domain": "beta.example", "trust_verstat": True}]}
+
+
+def stating(verstat: str) -> Request:
+    return replace_from(from_beta(), f"<sip:{BOB};verstat={verstat}@beta.example>;tag=b1")
+
+
+def test_a_peer_that_verifies_for_us_is_believed(make_scene: MakeScene) -> None:
+    scene = make_scene(**TRUSTING)
+    scene.register(ALICE, FROM_ALICE)
+    scene.called(stating("TN-Validation-Passed-B"))
+    (asserted,) = scene.only.request.headers.all("P-Asserted-Identity")
+    assert f"{BOB};verstat=TN-Validation-Passed@" in asserted
+    assert scene.certificates.asked == []
+
+
+@pytest.mark.parametrize(
+    ("verstat", "status"), [("TN-Validation-Failed", 438), ("No-TN-Validation", 428)]
+)
+def test_what_it_could_not_verify_is_refused_as_ever(
+    make_scene: MakeScene, verstat: str, status: int
+) -> None:
+    scene = make_scene(**TRUSTING)
+    assert scene.called(stating(verstat)).statuses == [status]
+
+
+def test_its_word_does_not_outweigh_a_forged_identity(make_scene: MakeScene) -> None:
+    scene = make_scene(**TRUSTING)
+    request = stating("TN-Validation-Passed")
+    headers = request.headers.append("Identity", "a.b.c;info=<https://x.example/y>")
+    assert scene.called(request.with_headers(headers)).statuses == [438]
+
+
+def test_nobody_elses_word_counts(home: CallScene) -> None:
+    assert home.called(stating("TN-Validation-Passed")).statuses == [428]
+
+
+def test_the_route_reads_verdicts_in_its_own_dialect(make_scene: MakeScene) -> None:
+    route = {"numbers": [ROUTED], "uri": "sip:{number}@192.0.2.40:5060", "verstat": "pbx"}
+    dialect = {"name": "pbx", "header": "From", "levels": "all", "place": "uri"}
+    scene = make_scene(route=[route], verstat=[dialect])
+    incoming = scene.called(scene.signed(from_beta(ROUTED), dest=ROUTED))
+    shown = scene.only.request.headers.get("From") or ""
+    assert "verstat=TN-Validation-Passed-A" in shown
+    scene.only.answer(486)
+    # the caller is answered with the From it sent
+    assert "verstat" not in (incoming.last.headers.get("From") or "")
 
 
 def test_the_policy_of_another_peer_does_not_count(make_scene: MakeScene) -> None:

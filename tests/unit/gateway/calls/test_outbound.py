@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from gateway.call_facts import call_facts
 from media.session import MediaRefused
+from sip.message import Request
 from stir.identity import parse_identity
 from stir.passport import parse_passport
 from tests.support.call_scene import (
@@ -17,6 +20,7 @@ from tests.support.call_scene import (
     FROM_ALICE,
     FROM_CAROL,
     FROM_TRUNK,
+    PASSWORD,
     ROUTED,
     TRUNK_NUMBER,
     CallScene,
@@ -25,6 +29,18 @@ from tests.support.call_scene import (
 from tests.support.fake_media import sdp
 from tests.support.stir_authority import NOW
 from tests.unit.gateway.calls.conftest import MakeScene
+
+TRUNK = {
+    "name": "pbx",
+    "sources": ["192.0.2.32/28"],
+    "numbers": [TRUNK_NUMBER],
+    "allow_prefixes": ["+1212", "+1415"],
+}
+
+
+def payload_of(request: Request) -> Mapping[str, object]:
+    (value,) = request.headers.all("Identity")
+    return parse_passport(parse_identity(value).token).payload
 
 
 def test_a_caller_without_credentials_is_challenged_and_leaves_no_trace(scene: CallScene) -> None:
@@ -176,9 +192,58 @@ def test_a_trunk_calls_without_password_from_its_own_numbers(scene: CallScene) -
     assert scene.media.only.profiles["caller"].kind == "as_offered"
 
 
-@pytest.mark.parametrize("caller", [ALICE, "anonymous"])
-def test_a_trunk_with_another_number_is_403(scene: CallScene, caller: str) -> None:
-    assert scene.receive(invite(caller=caller), FROM_TRUNK).statuses == [403]
+def test_a_trunk_with_another_number_is_403(scene: CallScene) -> None:
+    assert scene.receive(invite(caller=ALICE), FROM_TRUNK).statuses == [403]
+
+
+def test_an_anonymous_call_of_a_trunk_is_433_without_a_default_number(scene: CallScene) -> None:
+    assert scene.receive(invite(caller="anonymous"), FROM_TRUNK).statuses == [433]
+
+
+def test_a_trunk_may_assert_the_number_that_from_hides(scene: CallScene) -> None:
+    asserted = ("P-Asserted-Identity", f"<sip:{TRUNK_NUMBER}@pbx.example>")
+    scene.receive(invite(caller="anonymous", extra=(asserted,)), FROM_TRUNK)
+    assert payload_of(scene.only.request)["orig"] == {"tn": TRUNK_NUMBER.lstrip("+")}
+
+
+def test_a_call_in_transit_is_signed_with_the_level_of_the_trunk(make_scene: MakeScene) -> None:
+    carrier = {**TRUNK, "unknown_numbers": "C"}
+    scene = make_scene(trunk=[carrier])
+    scene.receive(invite(caller="+442079460018"), FROM_TRUNK)
+    payload = payload_of(scene.only.request)
+    assert (payload["orig"], payload["attest"]) == ({"tn": "442079460018"}, "C")
+
+
+def test_a_rule_decides_what_a_call_is_attested(make_scene: MakeScene) -> None:
+    origid = "123e4567-e89b-42d3-a456-426614174000"
+    scene = make_scene(attestation=[{"users": ["alice"], "attest": "C", "origid": origid}])
+    scene.dial()
+    payload = payload_of(scene.only.request)
+    assert (payload["attest"], payload["origid"]) == ("C", origid)
+
+
+def test_a_rule_can_leave_a_call_unsigned(make_scene: MakeScene) -> None:
+    scene = make_scene(attestation=[{"attest": "none"}])
+    scene.dial()
+    assert "Identity" not in scene.only.request.headers
+
+
+def test_local_calls_are_signed_by_rule_only(make_scene: MakeScene) -> None:
+    for rules, signed in (([], False), ([{"directions": ["local"], "attest": "A"}], True)):
+        scene = make_scene(attestation=rules)
+        scene.register(CAROL, FROM_CAROL)
+        scene.dial(invite(CAROL))
+        assert ("Identity" in scene.only.request.headers) is signed
+
+
+def test_own_users_may_want_no_anonymous_calls_from_each_other(make_scene: MakeScene) -> None:
+    carol = {"username": "carol", "password": "x", "numbers": [CAROL], "refuse_anonymous": True}
+    alice = {"username": "alice", "password": PASSWORD, "numbers": [ALICE]}
+    scene = make_scene(user=[alice, carol])
+    scene.register(CAROL, FROM_CAROL)
+    assert scene.dial(invite(CAROL, extra=(("Privacy", "id"),))).statuses == [433]
+    scene.dial(invite(CAROL))
+    assert len(scene.sent("INVITE")) == 1
 
 
 def test_a_trunk_may_not_call_prefixes_outside_its_list(scene: CallScene) -> None:
