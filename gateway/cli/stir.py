@@ -15,6 +15,7 @@ from gateway.cli.stir_explain import explain
 from gateway.cli.stir_fetch import fetch_credentials
 from gateway.cli.stir_input import (
     read_anchors,
+    read_claims,
     read_credential,
     read_file,
     read_subject,
@@ -37,11 +38,10 @@ from gateway.cli.stir_options import (
     Message,
     Orig,
 )
-from gateway.cli.stir_report import call_record, show_checks
+from gateway.cli.stir_report import call_record, show_checks, signed_record
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest
 from stir.certificates.certificate import KeyMismatch, MalformedCredential
 from stir.media_keys import Fingerprint
-from stir.passport import parse_passport
 
 app = typer.Typer(no_args_is_help=True, help="Sign, verify and explain PASSporTs (RFC 8224).")
 
@@ -109,6 +109,23 @@ def sign(
         list[str] | None,
         typer.Option("--mky", metavar="'sha-256 AB:..'", help="An SDP fingerprint; repeatable."),
     ] = None,
+    ppt: Annotated[
+        Literal["rcd", "rph", "msg"] | None,
+        typer.Option("--ppt", help="Make a PASSporT of this type, its claims from --claims."),
+    ] = None,
+    claims: Annotated[
+        Path | None,
+        typer.Option(
+            "--claims", metavar="FILE", help="More claims, a JSON object; rcd may go into any type."
+        ),
+    ] = None,
+    body: Annotated[
+        Path | None,
+        typer.Option("--body", metavar="FILE", help="The body of a MESSAGE, for msgi."),
+    ] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="The signature alone; plain PASSporTs only.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Sign an Identity header value with a key file; the key itself is never shown."""
@@ -124,23 +141,17 @@ def sign(
                 attest=attest,
                 origid=str(uuid.uuid4()) if attest is not None and origid is None else origid,
                 fingerprints=tuple(_fingerprint(text) for text in mky or ()),
-            )
+                ppt=ppt,
+                claims=read_claims(claims, body),
+            ),
+            compact=compact,
         )
     except (MalformedCredential, KeyMismatch) as error:
         usage_error(f"{key}: {error}")
     except CannotSign as error:
         usage_error(str(error))
     if json:
-        token = value.partition(";")[0]
-        passport = parse_passport(token)
-        emit_json(
-            {
-                "identity": value,
-                "token": token,
-                "header": dict(passport.header),
-                "payload": dict(passport.payload),
-            }
-        )
+        emit_json(signed_record(value))
     else:
         console.out(value, highlight=False)
 

@@ -21,6 +21,7 @@ from gateway.cli.output import usage_error
 from gateway.config import Config
 from sip.message import Request
 from sip.parser import MalformedMessage, parse_datagram
+from stir.authentication import msg_claims
 from stir.certificates.certificate import (
     CredentialUnavailable,
     MalformedCredential,
@@ -30,6 +31,7 @@ from stir.certificates.certificate import (
 )
 from stir.checks.inspection import AnyCredential, Form
 from stir.reason import Reason
+from stir.strict_json import MalformedJson, parse_object
 from stir.verification import CallFacts
 
 _MAX_TEXT: Final = 1_048_576
@@ -186,6 +188,19 @@ def read_credential(certificate: Path | None, key: Path | None) -> AnyCredential
         except MalformedCredential as error:
             usage_error(f"{key}: {error}")
     return None
+
+
+def read_claims(claims: Path | None, body: Path | None) -> dict[str, object] | None:
+    """Read the claims to sign beside the base ones; the body of a MESSAGE gives its digest."""
+    found: dict[str, object] = {}
+    if claims is not None:
+        try:
+            found = parse_object(read_file(claims))
+        except MalformedJson as error:
+            usage_error(f"{claims}: {error}")
+    if body is not None:
+        found.update(msg_claims(read_file(body)))
+    return found if claims is not None or body is not None else None
 
 
 def read_anchors(

@@ -14,6 +14,7 @@ from gateway.cli.stir_certificate import certificate_lines, certificate_record
 from gateway.cli.stir_judge import Judge
 from stir.certificates.certificate import Credential
 from stir.checks.inspection import AnyCredential
+from stir.passport import parse_passport
 from stir.reason import Reason
 from stir.verdict import CallVerdict, Check, Verdict
 
@@ -48,6 +49,20 @@ def call_record(call: CallVerdict) -> dict[str, object]:
     if len(call.verdicts) > 1:
         record["identities"] = [_verdict(verdict) for verdict in call.verdicts]
     return record
+
+
+def signed_record(value: str) -> dict[str, object]:
+    """The object `stir sign --json` prints; header and payload are null in the compact form."""
+    token = value.partition(";")[0]
+    if token.startswith(".."):
+        return {"identity": value, "token": token, "header": None, "payload": None}
+    passport = parse_passport(token)
+    return {
+        "identity": value,
+        "token": token,
+        "header": dict(passport.header),
+        "payload": dict(passport.payload),
+    }
 
 
 def finding_records(call: CallVerdict) -> list[dict[str, object]]:
