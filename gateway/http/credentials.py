@@ -11,6 +11,8 @@ import structlog
 
 from gateway.clock_watch import ClockWatch
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused, GuardedClient
+from gateway.http.tn_auth_lists import complete, sooner
+from stir.certificates.cache_control import NEGATIVE_LIFETIME
 from stir.certificates.certificate import (
     Credential,
     CredentialUnavailable,
@@ -138,13 +140,16 @@ class CertificateSource:
         except FetchRefused as error:
             detail = f"refused by our guard: {error.detail}"
             return self._failed(url, CredentialUnavailable(detail, error.culprit))
-        return self._answered(url, fetched, etag)
+        return await self._answered(url, fetched, etag)
 
     def _known_etag(self, url: str) -> str | None:
+        """What to ask by, None where the answer "not modified" would leave its lists unfetched."""
         entry = self._cache.entry(url)
-        return None if entry is None else entry.etag
+        if entry is None or (isinstance(entry.found, Credential) and entry.found.by_reference):
+            return None
+        return entry.etag
 
-    def _answered(self, url: str, fetched: Fetched, etag: str | None) -> Found:
+    async def _answered(self, url: str, fetched: Fetched, etag: str | None) -> Found:
         host = url.split("/", 3)[2]
         cache_control = fetched.headers.get("cache-control")
         if fetched.status == 304 and etag is not None:
@@ -161,6 +166,15 @@ class CertificateSource:
         except MalformedCredential as error:
             found = CredentialUnavailable(str(error), host, Reason.CREDENTIAL_MALFORMED)
             return self._failed(url, found)
+        now, whole = self._wall_clock(), True
+        if credential.references:
+            completed = await complete(credential, self._client, now)
+            credential, whole = completed.credential, completed.whole
+            copy = None if whole else self._cache.serve_on(url, now)
+            if copy is not None and copy.pem == credential.pem:
+                self.served_stale += 1
+                return copy
+            cache_control = sooner(cache_control, completed, now)
         before = self._cache.entry(url)
         if before is not None and isinstance(before.found, Credential):
             if before.found.fingerprint == credential.fingerprint:
@@ -172,9 +186,11 @@ class CertificateSource:
             url,
             credential,
             cache_control,
-            self._wall_clock(),
+            now,
             etag=tag if _ETAG.fullmatch(tag) else None,
         )
+        if not whole:  # its server is asked again as soon as that of a missing certificate
+            stored.expires = stored.usable_until = min(stored.expires, now + NEGATIVE_LIFETIME)
         return self._stored(url, stored, fetched)
 
     def _stored(self, url: str, entry: CacheEntry, fetched: Fetched) -> Found:

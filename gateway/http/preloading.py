@@ -140,6 +140,8 @@ class Preloading:
             return f"the URL is {error}"
         except MalformedCredential as error:
             return f"the certificate is malformed: {error}"
+        if credential.references:
+            return "its TNAuthList is by reference and has to be fetched: preload the URL instead"
         problem = self._problem(credential)
         return credential if problem is None else f"{problem.reason.code}: {problem.got}"
 
@@ -148,7 +150,7 @@ class Preloading:
         problem = credential.problem or credential.validity_problem(now)
         if problem is not None:
             return problem
-        path = self._builder.find(credential)
+        path = self._builder.find(credential).at(now)
         return path.problem or validity_of_issuers(path, now)
 
 

@@ -119,8 +119,13 @@ class Credential:
     @property
     def references(self) -> tuple[str, ...]:
         """The URLs of TNAuthLists to be fetched, those nearest to the leaf first."""
-        urls = dict.fromkeys(grant.reference for grant in self.grants if grant.reference)
-        return tuple(urls)[:MAX_REFERENCES]
+        pending = (grant.reference for grant in self.grants if grant.pending)
+        return tuple(dict.fromkeys(url for url in pending if url))[:MAX_REFERENCES]
+
+    @property
+    def by_reference(self) -> bool:
+        """Whether a TNAuthList of it stands elsewhere, fetched or not."""
+        return any(grant.reference is not None for grant in self.grants)
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -169,7 +174,7 @@ def with_tn_auth_lists(
     digest.update(credential.fingerprint)
     grants = []
     for grant in credential.grants:
-        got = fetched.get(grant.reference, _NOT_FETCHED) if grant.reference else None
+        got = fetched.get(grant.reference or "", _NOT_FETCHED) if grant.pending else None
         if isinstance(got, bytes):
             digest.update(len(got).to_bytes(4) + got)
             grants.append(grant.with_list(got))
@@ -306,7 +311,7 @@ def unfitness(certificate: x509.Certificate, at: float) -> tuple[Problem, ...]:
 def _grant_problem(certificate: x509.Certificate) -> Problem | None:
     """What is wrong with the certificate itself; a list still to be fetched is not."""
     grant = granted_by(certificate)
-    if grant.reference is not None:
+    if grant.pending:
         return None
     return grant.problem or (missing() if grant.tn_auth_list is None else None)
 

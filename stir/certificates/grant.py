@@ -23,26 +23,30 @@ _PORT: Final = re.compile(r"https://[^/]*:([0-9]{1,5})(?:/.*)?", re.IGNORECASE)
 class Grant:
     """The numbers and codes a certificate is for; `problem` says what is wrong or still missing.
 
-    `reference` is the URL of a list that has to be fetched: until then the problem is
-    AUTHORITY_UNAVAILABLE, and `tn_auth_list` has only what stands in the certificate itself.
+    `reference` is the URL of a list elsewhere. While it is `pending` it has to be fetched: until
+    then the problem is AUTHORITY_UNAVAILABLE, and `tn_auth_list` has only what stands in the
+    certificate itself.
     """
 
     tn_auth_list: TnAuthList | None = None
     problem: Problem | None = None
     reference: str | None = None
+    pending: bool = False
 
     def with_list(self, der: bytes) -> Grant:
         """Return the grant with the fetched octets of its reference, which add to its own list."""
         try:
             fetched = parse_tn_auth_list(der)
         except MalformedTnAuthList as error:
-            return Grant(problem=_malformed(f"the list by reference: {error}"))
+            problem = _malformed(f"the list by reference: {error}")
+            return Grant(problem=problem, reference=self.reference)
         own = self.tn_auth_list
-        return Grant(fetched if own is None else own.union(fetched))
+        whole = fetched if own is None else own.union(fetched)
+        return Grant(whole, reference=self.reference)
 
     def without_list(self, why: str) -> Grant:
         """Return the grant whose reference could not be fetched, and `why`."""
-        return Grant(self.tn_auth_list, _unavailable(why))
+        return Grant(self.tn_auth_list, _unavailable(why), self.reference)
 
 
 def granted_by(certificate: x509.Certificate) -> Grant:
@@ -64,7 +68,7 @@ def granted_by(certificate: x509.Certificate) -> Grant:
         _check_reference(reference)
     except UrlRefused as error:
         return Grant(problem=_malformed(f"the URL of its TNAuthList {error}"))
-    return Grant(own, _unavailable("it was not fetched"), reference)
+    return Grant(own, _unavailable("it was not fetched"), reference, pending=True)
 
 
 def _reference(access: x509.AuthorityInformationAccess) -> str | None:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stir.certificates.certificate import (
+    ENHANCED_JWT_CLAIM_CONSTRAINTS_OID,
+    JWT_CLAIM_CONSTRAINTS_OID,
     TN_AUTH_LIST_OID,
     UNREADABLE,
     MalformedCredential,
@@ -26,6 +28,8 @@ from stir.certificates.certificate import (
     match_key,
     tn_auth_list_of,
 )
+from stir.certificates.claim_constraints import ClaimConstraints, build_claim_constraints
+from stir.certificates.grant import STIR_TN_LIST_METHOD
 from stir.certificates.tn_auth_list import TnAuthList, build_tn_auth_list
 
 DAY: Final = 86_400.0
@@ -120,14 +124,16 @@ def make_intermediate(
     lifetime: float = 1825 * DAY,
     path_length: int | None = 0,
     tn_auth_list: TnAuthList | None = None,
+    tn_auth_list_url: str | None = None,
+    claim_constraints: ClaimConstraints | None = None,
     permitted_dns: Sequence[str] = (),
 ) -> Authority:
-    """Make an authority below `parent`; with a TNAuthList a delegating one (RFC 9060)."""
+    """Make an authority below `parent`; with a TNAuthList, of which `tn_auth_list_url` may name
+    another part or all, a delegating one (RFC 9060)."""
     key = new_key()
     builder = _builder(_subject(name), parent.certificate.subject, key.public_key(), now, lifetime)
     builder = _authority(builder, parent.key, path_length)
-    if tn_auth_list is not None:
-        builder = builder.add_extension(_tn_extension(tn_auth_list), critical=False)
+    builder = _granting(builder, tn_auth_list, tn_auth_list_url, claim_constraints)
     if permitted_dns:
         constraints = x509.NameConstraints([x509.DNSName(name) for name in permitted_dns], None)
         builder = builder.add_extension(constraints, critical=True)
@@ -137,21 +143,28 @@ def make_intermediate(
 
 def issue_sti_certificate(
     authority: Authority,
-    tn_auth_list: TnAuthList,
+    tn_auth_list: TnAuthList | None,
     now: float,
     *,
     name: str = "SHAKEN development",
     dns_names: Sequence[str] = (),
     lifetime: float = 30 * DAY,
     public_key: ec.EllipticCurvePublicKey | None = None,
+    tn_auth_list_url: str | None = None,
+    claim_constraints: ClaimConstraints | None = None,
 ) -> Issued:
-    """Issue a certificate that signs PASSporTs (RFC 8226); a key is made where none is given."""
+    """Issue a certificate that signs PASSporTs (RFC 8226); a key is made where none is given.
+
+    `tn_auth_list_url` is where more of its TNAuthList is, or all (section 10.1).
+    """
     key = None if public_key is not None else new_key()
     public = public_key if key is None else key.public_key()
     assert public is not None
     subject = _subject(name)
     builder = _builder(subject, authority.certificate.subject, public, now, lifetime)
-    builder = _leaf(builder, authority).add_extension(_tn_extension(tn_auth_list), critical=False)
+    builder = _granting(
+        _leaf(builder, authority), tn_auth_list, tn_auth_list_url, claim_constraints
+    )
     if dns_names:
         names = x509.SubjectAlternativeName([x509.DNSName(n) for n in dns_names])
         builder = builder.add_extension(names, critical=False)
@@ -294,6 +307,33 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _granting(
+    builder: x509.CertificateBuilder,
+    tn_auth_list: TnAuthList | None,
+    tn_auth_list_url: str | None,
+    claim_constraints: ClaimConstraints | None,
+) -> x509.CertificateBuilder:
+    """Add what makes it an STI certificate."""
+    if tn_auth_list is not None:
+        builder = builder.add_extension(_tn_extension(tn_auth_list), critical=False)
+    if tn_auth_list_url is not None:
+        location = x509.UniformResourceIdentifier(tn_auth_list_url)
+        access = x509.AccessDescription(STIR_TN_LIST_METHOD, location)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    if claim_constraints is not None:
+        builder = builder.add_extension(_claim_extension(claim_constraints), critical=False)
+    return builder
+
+
+def _claim_extension(constraints: ClaimConstraints) -> x509.UnrecognizedExtension:
+    """In the older form where that can say it, which more verifiers read."""
+    if not constraints.must_exclude:
+        der = build_claim_constraints(constraints, enhanced=False)
+        return x509.UnrecognizedExtension(JWT_CLAIM_CONSTRAINTS_OID, der)
+    der = build_claim_constraints(constraints, enhanced=True)
+    return x509.UnrecognizedExtension(ENHANCED_JWT_CLAIM_CONSTRAINTS_OID, der)
 
 
 def _tn_extension(tn_auth_list: TnAuthList) -> x509.UnrecognizedExtension:
