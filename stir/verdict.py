@@ -42,7 +42,8 @@ class Verdict:
     `outcome`: *valid*; *invalid* (a check failed, `reason` is the first); *unavailable* (nothing
     failed, but not everything could be checked); *ignored* (its type is not supported, RFC 8224
     section 6.2 step 1). `passport` is None where the token could not be read. `proves_caller`:
-    whether its type shows by itself who calls; others only add to one that does.
+    whether its type shows by itself who calls; others only add to one that does, as a div.
+    `nested`: the verdicts on what a div-o holds, the original last.
     """
 
     checks: tuple[Check, ...]
@@ -51,6 +52,12 @@ class Verdict:
     passport: Passport | None
     identity: Identity | None
     proves_caller: bool = True
+    nested: tuple[Verdict, ...] = ()
+
+    @property
+    def original(self) -> Passport | None:
+        """The PASSporT of the call as it was first made: what a div-o holds, else this one."""
+        return self.nested[-1].passport if self.nested else self.passport
 
     @property
     def sip_status(self) -> int | None:
@@ -77,10 +84,10 @@ class Verdict:
 class CallVerdict:
     """The result for a request: one Verdict an Identity header field, and what they come to.
 
-    The best one decides: valid before unavailable before invalid, so that a forged header beside a
-    valid one does no harm; ignored ones and those that do not prove the caller do not count
-    (*absent* where none is left). `out_of_band` where the PASSporTs did not come with the request
-    (RFC 8816).
+    Of those that prove who calls the best one decides: valid before unavailable before invalid, so
+    that a forged header field beside a valid one does no harm. Others, such as a div, only make a
+    call worse than *absent* where nothing proves the caller. Ignored ones do not count.
+    `out_of_band` where the PASSporTs did not come with the request (RFC 8816).
     """
 
     verdicts: tuple[Verdict, ...]
@@ -101,10 +108,15 @@ class CallVerdict:
 
     @property
     def attest(self) -> str | None:
-        """The attestation of the deciding PASSporT, only where it is valid."""
-        if self.outcome != "valid" or self.best is None or self.best.passport is None:
+        """The attestation of the original call's PASSporT, only where that is valid."""
+        if self.outcome != "valid":
             return None
-        return self.best.passport.attest
+        for verdict in self.verdicts:
+            if verdict.outcome == "valid" and verdict.proves_caller and verdict.original:
+                attest = verdict.original.attest
+                if attest is not None:
+                    return attest
+        return None
 
     @property
     def origid(self) -> str | None:
@@ -125,9 +137,15 @@ class CallVerdict:
 
 def decide(verdicts: tuple[Verdict, ...]) -> CallVerdict:
     """Combine the verdicts of one request's Identity header fields."""
+    proving = [verdict for verdict in verdicts if verdict.proves_caller]
     for outcome in ("valid", "unavailable", "invalid"):
-        for verdict in verdicts:
-            if verdict.outcome == outcome and verdict.proves_caller:
+        for verdict in proving:
+            if verdict.outcome == outcome:
                 return CallVerdict(verdicts, verdict.outcome, verdict.reason, verdict)
-    reason = (verdicts[0].reason if verdicts else None) or Reason.IDENTITY_MISSING
+    others = [verdict for verdict in verdicts if not verdict.proves_caller]
+    for worse in ("unavailable", "invalid"):
+        for verdict in others:
+            if verdict.outcome == worse:
+                return CallVerdict(verdicts, verdict.outcome, verdict.reason, verdict)
+    reason = next((each.reason for each in verdicts if each.reason), Reason.IDENTITY_MISSING)
     return CallVerdict(verdicts, "absent", reason, verdicts[0] if verdicts else None)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from cryptography import x509
 
 from gateway.cli.output import usage_error
 from gateway.cli.stir_input import Subject
 from stir.checks.inspection import AnyCredential
-from stir.reason import Reason
 from stir.telephone_number import canonicalise
 from stir.verdict import CallVerdict, decide
-from stir.verification import VerificationPolicy, verify_token
+from stir.verification import VerificationPolicy, verify_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +31,19 @@ class Judge:
 
     def verdict(self, subject: Subject, now: float) -> CallVerdict:
         """Judge every Identity value of a subject at a time in epoch seconds."""
-        if self._is_too_much(subject):
-            return CallVerdict((), "invalid", Reason.TOO_MANY_IDENTITIES, None)
-        verdicts = tuple(
-            verify_token(
-                value,
-                form=subject.form,
-                now=now,
-                facts=subject.facts,
-                policy=self.policy,
-                credential=self.credential_at(url),
-                anchors=self.anchors,
-            )
-            for value, url in zip(subject.values, urls(subject, self.policy), strict=True)
+        call = verify_values(
+            subject.values,
+            form=subject.form,
+            now=now,
+            facts=subject.facts,
+            policy=self.policy,
+            credential=self.credential if self.credential is not None else self.fetched,
+            anchors=self.anchors,
         )
-        if not any(verdict.proves_caller for verdict in verdicts):
-            # nobody asks here who calls: a token of such a type is looked at for its own sake
-            verdicts = tuple(replace(verdict, proves_caller=True) for verdict in verdicts)
-        return decide(verdicts)
+        if not call.verdicts or any(verdict.proves_caller for verdict in call.verdicts):
+            return call
+        # nobody asks here who calls: a token of such a type is looked at for its own sake
+        return decide(tuple(replace(verdict, proves_caller=True) for verdict in call.verdicts))
 
     def credential_at(self, url: str | None) -> AnyCredential | None:
         """Return the credential that stands for a URL, None where none was given or fetched."""
@@ -56,25 +51,23 @@ class Judge:
             return self.credential
         return self.fetched.get(url)
 
-    def _is_too_much(self, subject: Subject) -> bool:
-        return len(subject.values) > self.policy.max_identities or any(
-            len(value) > self.policy.max_header for value in subject.values
-        )
-
 
 def urls(subject: Subject, policy: VerificationPolicy) -> tuple[str | None, ...]:
-    """Return for each value the x5u that may be fetched, None where it has none that may."""
+    """Return for each value, and each that a div-o holds, the x5u that may be fetched.
+
+    None stands for one that names no URL, or none that may be.
+    """
+    call = verify_values(
+        subject.values,
+        form=subject.form,
+        now=0.0,
+        facts=subject.facts,
+        policy=policy,
+        credential=None,
+        anchors=None,
+    )
     found: list[str | None] = []
-    for value in subject.values:
-        verdict = verify_token(
-            value,
-            form=subject.form,
-            now=0.0,
-            facts=subject.facts,
-            policy=policy,
-            credential=None,
-            anchors=None,
-        )
+    for verdict in chain.from_iterable((each, *each.nested) for each in call.verdicts):
         named = verdict.passport is not None and verdict.check("info").outcome == "passed"
         found.append(verdict.passport.x5u if named and verdict.passport else None)
     return tuple(found)

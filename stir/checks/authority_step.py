@@ -8,6 +8,7 @@ from stir.certificates.certificate import Credential, Problem
 from stir.certificates.tn_auth_list import Entry, Range, Spc, TnAuthList
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
+from stir.diversion import DIV, DIV_O
 from stir.extensions.registry import EXTENSIONS
 from stir.reason import Reason, printable
 from stir.telephone_number import canonical_uri, canonicalise
@@ -23,8 +24,9 @@ def authority(inspection: Inspection) -> Check:
         return skipped("authority", "the token could not be read")
     if inspection.path is not None and inspection.path.delegation_problem is not None:
         return _refused(inspection.path.delegation_problem)
-    orig = passport.payload.get("orig")
-    uri = orig.get("uri") if isinstance(orig, dict) else None
+    # Who diverts a call signs for its number or URI, not for the caller's (RFC 8946 section 3).
+    signer = passport.payload.get("div" if passport.ppt in (DIV, DIV_O) else "orig")
+    uri = signer.get("uri") if isinstance(signer, dict) else None
     if isinstance(uri, str):
         return _domain_authority(found.leaf, uri)
     problem, granted = found.authority_problem, found.tn_auth_list
@@ -38,7 +40,9 @@ def authority(inspection: Inspection) -> Check:
         return skipped("authority", "no originating number to look up")
     if problem is not None and not granted.covers(number):
         return _refused(problem)
-    return _number_authority(inspection, granted, number, passport.attest)
+    # In no other type does attest say how much is claimed, whatever stands there.
+    attest = passport.attest if passport.ppt == "shaken" else None
+    return _number_authority(inspection, granted, number, attest)
 
 
 def _refused(problem: Problem) -> Check:

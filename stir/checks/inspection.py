@@ -10,6 +10,7 @@ from stir.call_info import CallInfo
 from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
 from stir.certificates.chain import Path
 from stir.certificates.revocation import RevocationRecords
+from stir.diversion import Trail
 from stir.identity import Identity
 from stir.media_keys import Fingerprint
 from stir.passport import Passport, TokenOctets
@@ -34,6 +35,9 @@ class VerificationPolicy:
     plain one; None instead of a set takes every type of `stir.extensions.registry`.
     `priority_authorities`: for each namespace of Resource-Priority, in lower case, the provider
     codes and certificate fingerprints (SHA-256, lower-case hex) that may assert it; None: anybody.
+    `max_diversions`: div PASSporTs from an original to the called number. `diverted_freshness`:
+    how old, in seconds, a PASSporT may be that a fresh div diverts (RFC 8946 section 4.2); None:
+    no older than any other.
     `exhaustive` runs every check that can be run although an earlier one failed, to explain.
     """
 
@@ -48,6 +52,8 @@ class VerificationPolicy:
     require_message_digest: bool = False
     priority_authorities: Mapping[str, frozenset[str]] | None = None
     extra_ports: frozenset[int] = frozenset()
+    max_diversions: int = 5
+    diverted_freshness: float | None = None
     exhaustive: bool = False
 
 
@@ -82,7 +88,10 @@ class Inspection:
     """One Identity on its way through the steps; each step reads what earlier ones found.
 
     `siblings` are the inspections of all Identity header fields of the request, this one included,
-    in their order; empty for a token outside a request.
+    in their order; empty for a token outside a request. `nested`: what a div-o holds in `opt`, what
+    that holds, and so on, and `nested_trail` whether they fit together. `trail`: where this one's
+    diversions lead, None in a request without any. `diverted_later`: another PASSporT claims to
+    divert this one.
     """
 
     value: str
@@ -99,6 +108,10 @@ class Inspection:
     revocation: RevocationRecords | None = None
     replay: ReplayCache | None = None
     siblings: tuple[Inspection, ...] = ()
+    nested: tuple[Inspection, ...] = ()
+    nested_trail: Trail | None = None
+    trail: Trail | None = None
+    diverted_later: bool = False
     checks: list[Check] = field(default_factory=list)
     stopped: bool = False
     ignored: bool = False

@@ -5,10 +5,14 @@ In the order of RFC 8224 section 6.2, one function a step.
 
 from __future__ import annotations
 
+import hashlib
+
 from stir.certificates.certificate import Problem
+from stir.checks.diversion_step import broken_trail, called_identities, is_diverted
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.claims import identities, identity_of
+from stir.diversion import DIV, DIV_O
 from stir.media_keys import canonical_fingerprint, read_media_keys
 from stir.passport import Passport
 from stir.reason import Reason
@@ -28,14 +32,34 @@ def originator(inspection: Inspection) -> Check:
 
 
 def destination(inspection: Inspection) -> Check:
-    """(12) dest holds the To or Request-URI of this request."""
-    return _compare(
-        inspection,
-        "destination",
-        "dest",
-        inspection.facts.dest_candidates,
-        Reason.DESTINATION_MISMATCH,
-    )
+    """(12) dest holds the To or Request-URI of this request, or a trail of diversions leads there.
+
+    Where the request is diverted, only the Request-URI counts (RFC 8946 section 4.2). A div
+    PASSporT that does not name it may be one on the way: its own step tells.
+    """
+    step, trail = "destination", inspection.trail
+    diverted = is_diverted(inspection.siblings) or inspection.ppt == DIV_O
+    candidates = called_identities(inspection.facts, diverted=diverted)
+    check = _compare(inspection, step, "dest", candidates, Reason.DESTINATION_MISMATCH)
+    if inspection.ppt == DIV:
+        here = check.outcome == "passed"
+        return check if here else skipped(step, "the step div follows the diversions")
+    if trail is None or inspection.passport is None or check.outcome == "skipped":
+        return check
+    broken = broken_trail(step, trail)
+    if broken is not None:
+        return broken
+    if len(trail.passports) > 1:
+        return passed(step, f"diverted {len(trail.passports) - 1} times to the called number")
+    if inspection.diverted_later and _is_aged(inspection):
+        expected = "a diversion that leads to the called number, for a PASSporT this old"
+        return failed(step, Problem(Reason.DIVERSION_BROKEN, "no such diversion", expected))
+    return check
+
+
+def _is_aged(inspection: Inspection) -> bool:
+    iat = None if inspection.passport is None else inspection.passport.iat
+    return iat is not None and inspection.now - iat > inspection.policy.freshness
 
 
 def _compare(
@@ -63,19 +87,26 @@ def _compare(
 
 
 def media_keys(inspection: Inspection) -> Check:
-    """(13) Every fingerprint of the SDP is in mky: no key was exchanged on the way."""
+    """(13) Every fingerprint of the SDP is in mky: no key was exchanged on the way.
+
+    Who diverts a call stands in the callee's place and may take the media with it: of a valid
+    trail, the last PASSporT with mky says which keys are offered here.
+    """
     passport, offered = inspection.passport, inspection.facts.fingerprints
     if passport is None:
         return skipped("media_keys", "the token could not be read")
-    if "mky" not in passport.payload:
-        if offered and inspection.policy.require_media_keys:
+    later = inspection.trail.later(passport) if inspection.trail is not None else ()
+    signer = next((each for each in reversed(later) if "mky" in each.payload), passport)
+    if "mky" not in signer.payload:
+        diverts = inspection.ppt in (DIV, DIV_O)
+        if offered and inspection.policy.require_media_keys and not diverts:
             return failed(
                 "media_keys", Problem(Reason.MEDIA_KEYS_MISSING, "no mky claim", "mky required")
             )
         return skipped("media_keys", "no mky claim")
     if offered is None:
         return skipped("media_keys", "no SDP given to compare with")
-    signed = read_media_keys(passport.payload["mky"]) or frozenset()
+    signed = read_media_keys(signer.payload["mky"]) or frozenset()
     present = {canonical_fingerprint(*fingerprint) for fingerprint in offered}
     if present and present <= signed:
         return passed("media_keys", f"{len(present)} of {len(signed)} fingerprints")
@@ -85,21 +116,39 @@ def media_keys(inspection: Inspection) -> Check:
 
 
 def replay(inspection: Inspection) -> Check:
-    """(14) No other call used this PASSporT; only an otherwise valid one is remembered."""
+    """(14) No other call used this PASSporT; only an otherwise valid one is remembered.
+
+    A call may be forwarded to several numbers at once (RFC 8946 section 4.1): a diverted PASSporT
+    is remembered with the trail it came on, so that each of them may show the same original once.
+    """
     passport, cache = inspection.passport, inspection.replay
     if passport is None or cache is None:
         return skipped("replay", "no memory of earlier calls here")
     if inspection.stopped:
         return skipped("replay", "an earlier check did not pass")
     keep = _remaining(inspection, passport)
-    if cache.admit(passport.digest, inspection.facts.call_id, inspection.now, keep):
+    if cache.admit(
+        _replay_key(inspection, passport), inspection.facts.call_id, inspection.now, keep
+    ):
         return passed("replay")
     return failed(
         "replay", Problem(Reason.REPLAYED, "a PASSporT seen in another call", "a fresh PASSporT")
     )
 
 
+def _replay_key(inspection: Inspection, passport: Passport) -> bytes:
+    trail = inspection.trail.passports if inspection.trail is not None else ()
+    if inspection.ppt == DIV_O and inspection.nested_trail is not None:
+        trail = (*inspection.nested_trail.passports[:-1], *trail)
+    if len(trail) < 2:
+        return passport.digest
+    whole = b"".join(each.digest for each in trail)
+    return hashlib.sha256(passport.digest + whole).digest()
+
+
 def _remaining(inspection: Inspection, passport: Passport) -> float:
     """Seconds until the PASSporT is stale anyway, one more for the clock's fraction."""
+    policy = inspection.policy
     iat = passport.iat if passport.iat is not None else inspection.now
-    return max(0.0, iat + inspection.policy.freshness - inspection.now) + 1.0
+    keep = max(policy.freshness, policy.diverted_freshness or 0)
+    return max(0.0, iat + keep - inspection.now) + 1.0

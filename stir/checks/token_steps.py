@@ -161,14 +161,20 @@ def claims(inspection: Inspection) -> Check:
 
 
 def freshness(inspection: Inspection) -> Check:
-    """(6) iat within the freshness of now, either way; a passed `exp` is stale too."""
+    """(6) iat within the freshness of now, either way; a passed `exp` is stale too.
+
+    A call may ring long before it is forwarded, so that policy may let an original be older than
+    the div PASSporT on top of it (RFC 8946 section 4.2); never newer, and the last one is fresh.
+    """
     passport = inspection.passport
     iat = None if passport is None else passport.iat
     if passport is None or iat is None:
         return skipped("freshness", "no iat to judge by")
-    limit = inspection.policy.freshness
+    future = limit = inspection.policy.freshness
+    if inspection.diverted_later:
+        limit = max(limit, inspection.policy.diverted_freshness or 0)
     age = inspection.now - iat
-    if not -limit <= age <= limit:
+    if not -future <= age <= limit:
         got = _age(age)
         return failed("freshness", Problem(Reason.STALE_DATE, got, f"at most {limit:g} s"))
     expiry = passport.payload.get("exp")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from stir.extensions.div import DIVERTED, DIVERTED_WITH_ORIGINAL
 from stir.extensions.extension import Extension
 from stir.extensions.msg import MSG
 from stir.extensions.rcd import RCD
@@ -13,7 +14,10 @@ from stir.extensions.rph import RPH
 from stir.extensions.shaken import SHAKEN
 
 EXTENSIONS: Final[Mapping[str, Extension]] = MappingProxyType(
-    {extension.ppt: extension for extension in (SHAKEN, RPH, RCD, MSG)}
+    {
+        extension.ppt: extension
+        for extension in (SHAKEN, DIVERTED, DIVERTED_WITH_ORIGINAL, RPH, RCD, MSG)
+    }
 )
 # None is the plain PASSporT of RFC 8225, without ppt.
 SUPPORTED_TYPES: Final[frozenset[str | None]] = frozenset({None, *EXTENSIONS})

@@ -109,9 +109,8 @@ class StirWorld:
     def service(
         self, policy: VerificationPolicy | None = None, replay: ReplayCache | None = None
     ) -> VerificationService:
-        return VerificationService(
-            policy or VerificationPolicy(), self.root.certificates, replay or ReplayCache()
-        )
+        memory = ReplayCache() if replay is None else replay
+        return VerificationService(policy or VerificationPolicy(), self.root.certificates, memory)
 
     def verify(
         self,
