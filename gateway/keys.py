@@ -20,8 +20,10 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.oob.keys import OutOfBandKeys, load_out_of_band_keys
+from gateway.revocation_making import load_administrators
 from stir.authentication import AuthenticationService
 from stir.certificates.certificate import KeyMismatch, MalformedCredential, load_certificates
+from stir.certificates.revocation_sources import PolicyAdministrator
 
 _SECRET_BYTES: Final = 32
 
@@ -38,6 +40,7 @@ class Keys:
     admin_token: str | None = field(repr=False)
     out_of_band: OutOfBandKeys = field(default_factory=OutOfBandKeys)
     call_placement_anchors: tuple[x509.Certificate, ...] = ()
+    policy_administrators: tuple[PolicyAdministrator, ...] = ()
 
 
 def load_keys(config: Config) -> Keys:
@@ -64,6 +67,7 @@ def load_keys(config: Config) -> Keys:
         else None,
         admin_token=read_secret(admin.token, admin.token_file, "admin.token") if admin else None,
         out_of_band=load_out_of_band_keys(config.stir.oob),
+        policy_administrators=load_administrators(config.stir.revocation),
         call_placement_anchors=_call_placement_anchors(config),
     )
 

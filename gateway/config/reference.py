@@ -89,6 +89,8 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "stir.call_placement.certificate": "keys/https.pem",
     "stir.call_placement.key": "keys/https.key",
     "stir.call_placement.names": ["cps.edge.example"],
+    "stir.revocation.administrator.url": "https://sti-pa.example/crl",
+    "stir.revocation.administrator.certificates": ["keys/sti-pa-crl.pem"],
     "fetch.trust_anchors": "keys/https-roots.pem",
     "media.access_advertise": "192.0.2.10",
     "media.peers_advertise": "192.0.2.10",

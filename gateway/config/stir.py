@@ -18,6 +18,7 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.oob import CallPlacement, OutOfBand
+from gateway.config.revocation import Revocation
 
 
 class Authentication(Section):
@@ -127,6 +128,9 @@ class Stir(Section):
     verification: Verification | None = Field(
         default=None,
         description="The verification service; absent: calls from peers are refused.",
+    )
+    revocation: Revocation = Field(
+        default=Revocation(), description="Whether certificates of peers are revoked."
     )
     repository: Repository | None = Field(
         default=None, description="The own certificate repository; absent: served elsewhere."
