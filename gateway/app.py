@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -227,6 +228,13 @@ class Gateway:
         await self.endpoint.stop(drain=_LAST_BYES_SECONDS)
         await self._stack.aclose()
 
+    def reload(self, read: Callable[[], Config] | None = None) -> None:
+        """Sign with changed key and certificate files from now on, if they are good.
+
+        `read` reads the configuration again, of which only [stir.authentication] counts here.
+        """
+        self._stir.own_certificate.reload(read)
+
     def hurry(self) -> None:
         """Do not wait for calls any longer."""
         self._hurry.set()
@@ -311,8 +319,11 @@ def _lookup(config: Config, keys: Keys) -> CredentialLookup:
     return find
 
 
-async def serve(config: Config, keys: Keys) -> None:
-    """Run a gateway until SIGTERM (drain) or SIGINT (stop now). Raises ConfigError."""
+async def serve(config: Config, keys: Keys, *, read: Callable[[], Config] | None = None) -> None:
+    """Run a gateway until SIGTERM (drain) or SIGINT (stop now). Raises ConfigError.
+
+    SIGHUP reloads key and certificate of the own calls; `read` reads the configuration again.
+    """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(on_loop_fault)
     gateway = Gateway(config, keys)
@@ -325,6 +336,7 @@ async def serve(config: Config, keys: Keys) -> None:
     received: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received.put_nowait, number)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload, read)
     drain = _DRAIN_SECONDS if await received.get() is signal.SIGTERM else 0.0
     _log.info("stopping", drain_seconds=drain, calls=len(gateway.calls))
     hurried = asyncio.ensure_future(received.get())

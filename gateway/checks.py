@@ -16,12 +16,15 @@ from gateway.config.root import Config
 from gateway.dns import DnsResolver
 from gateway.http.admin_client import is_running
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused, GuardedClient
-from gateway.keys import Keys, load_keys
+from gateway.keys import load_keys
 from gateway.ports import check_ports
+from gateway.renewal.credential import OwnCredential, certificate_store, own_credential
+from gateway.renewal.store import CertificateStore
 from gateway.services import make_fetch_client, make_resolver
 from sip.dns import DnsUnavailable
 from sip.locate import NotLocated, locate
 from sip.uri import SipUri
+from stir.acme.problem import AcmeError
 from stir.certificates.certificate import (
     MalformedCredential,
     load_credential,
@@ -47,31 +50,31 @@ class Finding:
 async def examine(config: Config) -> AsyncIterator[Finding]:
     """Yield the findings in order: files, authority over numbers, ports, DNS, x5u, clock."""
     try:
-        keys = load_keys(config)
+        load_keys(config)
+        signing = own_credential(config)
     except ConfigError as error:
         yield Finding("keys", "failed", str(error), "correct the file the key names")
         return
     yield Finding("keys", "passed", "every key belongs to its certificate")
-    for finding in _certificate(config, keys):
+    for finding in _certificate(config, signing):
         yield finding
     yield await _ports(config)
     resolver = make_resolver(config)
     try:
         yield await _own_domain(config, resolver)
-        async for finding in _x5u(config, make_fetch_client(config, resolver)):
+        async for finding in _x5u(signing, make_fetch_client(config, resolver)):
             yield finding
     finally:
         await resolver.close()
 
 
-def _certificate(config: Config, keys: Keys) -> Iterable[Finding]:
-    settings = config.stir.authentication
-    if settings is None or keys.authentication is None:
+def _certificate(config: Config, signing: OwnCredential | None) -> Iterable[Finding]:
+    if signing is None:
         yield Finding("STI certificate", "skipped", "no [stir.authentication]")
         return
     try:
-        credential = load_credential(settings.certificate.read_bytes())
-    except (OSError, MalformedCredential) as error:
+        credential = load_credential(signing.chain_pem)
+    except MalformedCredential as error:
         yield Finding("STI certificate", "failed", str(error), "request it again from the STI-CA")
         return
     problems = unfitness(credential.leaf, time.time())
@@ -82,6 +85,19 @@ def _certificate(config: Config, keys: Keys) -> Iterable[Finding]:
         until = credential.leaf.not_valid_after_utc.date().isoformat()
         yield Finding("STI certificate", "passed", f"fit to sign, valid until {until}")
     yield _authority(config, credential.leaf)
+    if config.stir.acme is not None:
+        yield _renewal(certificate_store(config))
+
+
+def _renewal(store: CertificateStore) -> Finding:
+    try:
+        failure = store.failure()
+    except AcmeError as error:
+        return Finding("renewal", "failed", error.text, error.advice)
+    if failure is None:
+        return Finding("renewal", "passed", "the last renewal went well, or none was due")
+    text = f"{failure.text} (attempt {failure.count}; fault: {failure.fault})"
+    return Finding("renewal", "failed", text, failure.advice)
 
 
 def _authority(config: Config, leaf: x509.Certificate) -> Finding:
@@ -130,17 +146,16 @@ async def _own_domain(config: Config, resolver: DnsResolver) -> Finding:
     return Finding("DNS", "passed", f"peers reach {', '.join(str(hop.address) for hop in hops)}")
 
 
-async def _x5u(config: Config, client: GuardedClient) -> AsyncIterator[Finding]:
-    settings = config.stir.authentication
-    if settings is None:
+async def _x5u(signing: OwnCredential | None, client: GuardedClient) -> AsyncIterator[Finding]:
+    if signing is None:
         yield Finding("x5u", "skipped", "no [stir.authentication]")
         return
     try:
-        answer = await client.get(settings.x5u)
+        answer = await client.get(signing.x5u)
     except (FetchRefused, FetchFailed, DnsUnavailable) as error:
         yield Finding("x5u", "failed", str(error), "publish the certificate chain at x5u")
         return
-    yield _published(answer, settings.certificate.read_bytes())
+    yield _published(answer, signing.chain_pem)
     yield _clock(answer, time.time)
 
 
@@ -160,7 +175,7 @@ def _published(answer: Fetched, own: bytes) -> Finding:
         return Finding(
             "x5u",
             "failed",
-            "serves another certificate than stir.authentication.certificate",
+            "serves another certificate than the one that signs",
             "publish the current chain, at best under a new URL",
         )
     return Finding("x5u", "passed", "serves the certificate that signs")

@@ -9,7 +9,6 @@ from typing import Any, Final
 from gateway.call_facts import call_facts, identity_values, live_facts
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
-from gateway.revocation import RevocationService
 from sip.fields import format_date
 from sip.headers import Headers
 from sip.message import Request
@@ -41,11 +40,9 @@ class IdentityServices:
         certificates: CertificateSource,
         clock: Callable[[], float],
         *,
-        revocation: RevocationService | None = None,
         accept_asserted: bool = False,
     ) -> None:
         self._accept_asserted = accept_asserted
-        self._revocation = revocation
         self._authentication = authentication
         self._verification = verification
         self._certificates = certificates
@@ -101,8 +98,6 @@ class IdentityServices:
     ) -> tuple[CallVerdict, tuple[str, ...]]:
         begun = service.begin(identities, facts, self._clock())
         credentials = await self._certificates.get_all(begun.needed)
-        if self._revocation is not None:
-            await self._revocation.prepare(credentials.values())
         return service.conclude(begun, credentials, self._clock()), begun.needed
 
 

@@ -20,10 +20,8 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.oob.keys import OutOfBandKeys, load_out_of_band_keys
-from gateway.revocation_making import load_administrators
+from gateway.renewal.credential import authentication_service, own_credential
 from stir.authentication import AuthenticationService
-from stir.certificates.certificate import KeyMismatch, MalformedCredential, load_certificates
-from stir.certificates.revocation_sources import PolicyAdministrator
 
 _SECRET_BYTES: Final = 32
 
@@ -40,7 +38,6 @@ class Keys:
     admin_token: str | None = field(repr=False)
     out_of_band: OutOfBandKeys = field(default_factory=OutOfBandKeys)
     call_placement_anchors: tuple[x509.Certificate, ...] = ()
-    policy_administrators: tuple[PolicyAdministrator, ...] = ()
 
 
 def load_keys(config: Config) -> Keys:
@@ -67,7 +64,6 @@ def load_keys(config: Config) -> Keys:
         else None,
         admin_token=read_secret(admin.token, admin.token_file, "admin.token") if admin else None,
         out_of_band=load_out_of_band_keys(config.stir.oob),
-        policy_administrators=load_administrators(config.stir.revocation),
         call_placement_anchors=_call_placement_anchors(config),
     )
 
@@ -124,20 +120,8 @@ def _certificates(pem: bytes, path: Path, key: str) -> list[x509.Certificate]:
 
 
 def _authentication(config: Config) -> AuthenticationService | None:
-    settings = config.stir.authentication
-    if settings is None or not settings.enabled:
-        return None
-    key = "stir.authentication"
-    private_key = read_file(settings.key, f"{key}.key")
-    chain = read_file(settings.certificate, f"{key}.certificate")
-    try:
-        load_certificates(chain)
-    except MalformedCredential as error:
-        raise ConfigError(f"{key}.certificate", f"{settings.certificate}: {error}") from None
-    try:
-        return AuthenticationService(private_key, chain, settings.x5u)
-    except (MalformedCredential, KeyMismatch) as error:
-        raise ConfigError(f"{key}.key", f"{settings.key}: {error}") from None
+    credential = own_credential(config)
+    return None if credential is None else authentication_service(credential)
 
 
 def _sti_anchors(config: Config) -> tuple[x509.Certificate, ...]:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from gateway.calls.next_hops import NextHops
 from gateway.config.base import split_endpoint
-from gateway.config.discovery import Dns
 from gateway.config.root import Config
-from gateway.config.stir import Fetch
 from gateway.dns import DnsResolver, DnsSettings, system_nameservers
 from gateway.http.fetch import FetchLimits, GuardedClient
 from gateway.http.guard import GuardPolicy
@@ -27,11 +25,7 @@ from sip.transport.settings import ListenerSettings, TlsSettings
 
 def make_resolver(config: Config) -> DnsResolver:
     """Return the DNS resolver."""
-    return dns_resolver(config.dns)
-
-
-def dns_resolver(settings: Dns) -> DnsResolver:
-    """Return a DNS resolver of one section."""
+    settings = config.dns
     servers = tuple(split_endpoint(server) for server in settings.nameservers)
     return DnsResolver(
         DnsSettings(
@@ -45,14 +39,10 @@ def dns_resolver(settings: Dns) -> DnsResolver:
 
 def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
     """Return the guarded HTTPS client for URLs that peers name."""
-    return fetch_client(config.fetch, make_guard_policy(config), resolver)
-
-
-def fetch_client(settings: Fetch, policy: GuardPolicy, resolver: DnsResolver) -> GuardedClient:
-    """Return a guarded HTTPS client of one section."""
+    settings = config.fetch
     return GuardedClient(
         resolver,
-        policy=policy,
+        policy=make_guard_policy(config),
         limits=FetchLimits(
             timeout=settings.timeout_seconds,
             max_body=settings.max_body_bytes,

@@ -25,11 +25,10 @@ from gateway.identity import IdentityServices
 from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.oob.making import call_placement_listener, make_call_placement, make_out_of_band
-from gateway.revocation_making import make_records, make_revocation
+from gateway.renewal.own_certificate import OwnCertificate
 from gateway.services import make_guard_policy, server_context
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
-from stir.certificates.revocation import RevocationRecords
 from stir.replay import ReplayCache
 from stir.verification import VerificationPolicy, VerificationService
 
@@ -70,16 +69,15 @@ class StirService:
             on_stored=self._preloading.saved,
         )
         settings = config.stir.verification
-        records = make_records(config.stir.revocation, keys.policy_administrators)
-        verification = make_verification(config, keys, records)
-        self.revocation = make_revocation(config, records, verification, resolver, wall_clock)
         self.identity = IdentityServices(
             keys.authentication,
-            verification,
+            make_verification(config, keys),
             self.certificates,
             wall_clock,
-            revocation=self.revocation,
             accept_asserted=settings is not None and settings.accept_asserted_identity,
+        )
+        self.own_certificate = OwnCertificate(
+            config, keys.authentication, keys.sti_trust_anchors, client, resolver, wall_clock
         )
         self.out_of_band = make_out_of_band(config, keys, self.identity, resolver, wall_clock)
         self.call_placement = make_call_placement(
@@ -96,9 +94,6 @@ class StirService:
         self._preloading.restore(self._config.fetch.cache_entries)
         keeping = asyncio.get_running_loop().create_task(self.certificates.keep_fresh())
         self._stack.push_async_callback(_ended, keeping)
-        if self.revocation is not None:
-            await self.revocation.start()
-            self._stack.push_async_callback(self.revocation.stop)
         if self.out_of_band is not None:
             self._stack.push_async_callback(self.out_of_band.close)
         for key, listener in self._listeners():
@@ -107,6 +102,8 @@ class StirService:
             except OSError as error:
                 raise ConfigError(f"{key}.port", str(error)) from None
             self._stack.push_async_callback(listener.stop)
+        self._stack.push_async_callback(self.own_certificate.stop)
+        self.own_certificate.start()
 
     async def stop(self) -> None:
         """Close the listeners and give up every fetch under way."""
@@ -114,10 +111,7 @@ class StirService:
 
     def readers(self) -> dict[str, StateReader]:
         """Return what the operator can list."""
-        readers = {"certificates": self._preloading.listing}
-        if self.revocation is not None:
-            readers["revocation"] = self.revocation.listing
-        return readers
+        return {"certificates": self._preloading.listing}
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the operator can do, for the admin interface."""
@@ -147,8 +141,8 @@ class StirService:
             lambda: watch.offset or 0.0,
         )
         metrics.gauge("clock_wrong", "Whether most of them disagree with it", lambda: watch.wrong)
+        self.own_certificate.gauges(metrics)
         self._out_of_band_gauges(metrics)
-        self._revocation_gauges(metrics)
 
     def _out_of_band_gauges(self, metrics: Metrics) -> None:
         client, placement = self.out_of_band, self.call_placement
@@ -169,21 +163,6 @@ class StirService:
                 ("reason",),
                 lambda: {(reason,): count for reason, count in placement.refused.items()},
             )
-
-    def _revocation_gauges(self, metrics: Metrics) -> None:
-        service = self.revocation
-        if service is None:
-            return
-        text = "Certificate paths checked for revocation, by result; stale: by an expired list"
-        metrics.counts("revocation", text, ("result",), service.counts)
-        metrics.counts(
-            "revocation_fetches",
-            "Revocation lists and OCSP answers fetched, by source and outcome",
-            ("source", "outcome"),
-            lambda: service.fetches,
-        )
-        metrics.gauge("revocation_sources", "Revocation sources known", service.known)
-        metrics.gauge("revocation_sources_expired", "Sources with nothing current", service.expired)
 
     def _listeners(self) -> list[tuple[str, HttpListener]]:
         """The HTTP servers, each with the configuration key it is made from."""
@@ -206,9 +185,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def make_verification(
-    config: Config, keys: Keys, revocation: RevocationRecords | None = None
-) -> VerificationService | None:
+def make_verification(config: Config, keys: Keys) -> VerificationService | None:
     """Return the verification service, or None where none is configured."""
     settings = config.stir.verification
     if settings is None:
@@ -220,5 +197,4 @@ def make_verification(
         require_media_keys=settings.require_media_keys,
         extra_ports=frozenset(config.fetch.ports),
     )
-    replay = ReplayCache(settings.replay_entries)
-    return VerificationService(policy, keys.sti_trust_anchors, replay, revocation=revocation)
+    return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))

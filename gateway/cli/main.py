@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import gateway
-from gateway.cli import cache, call, cert, cps, demo, discover, run, sdp, show, sip, stir
+from gateway.cli import cache, call, cert, demo, discover, run, sdp, show, sip, stir
 
 app = typer.Typer(
     name="spingate",
@@ -24,7 +24,6 @@ app.add_typer(sip.app)
 app.add_typer(sdp.app)
 app.add_typer(stir.app, name="stir")
 app.add_typer(cert.app, name="cert")
-app.add_typer(cps.app, name="cps")
 app.add_typer(cache.app, name="cache")
 
 

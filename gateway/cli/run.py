@@ -46,7 +46,7 @@ def run(config: ConfigFile) -> None:
     try:
         keys = load_keys(settings)
         check_ports(settings)
-        uvloop.run(serve(settings, keys))
+        uvloop.run(serve(settings, keys, read=lambda: load_config(config)))
     except ConfigError as error:
         usage_error(str(error))
 

@@ -6,14 +6,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from gateway.config.root import Config
 
 ENVIRONMENT_PREFIX: Final = "SPINGATE_"
-M = TypeVar("M", bound=BaseModel)
 
 
 class ConfigError(Exception):
@@ -26,11 +25,6 @@ class ConfigError(Exception):
 
 
 def load_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
-    """Read and check the gateway's configuration file, as `load_file` does."""
-    return load_file(path, Config, environment)
-
-
-def load_file(path: Path, model: type[M], environment: Mapping[str, str] | None = None) -> M:
     """Read and check a configuration file; relative paths in it are relative to the file.
 
     `SPINGATE_A__B=value` overrides key `a.b`, `SPINGATE_LISTEN__0__PORT` key `listen[0].port`;
@@ -46,7 +40,7 @@ def load_file(path: Path, model: type[M], environment: Mapping[str, str] | None 
         raise ConfigError(str(path), f"is not valid TOML ({error})") from None
     _override(data, os.environ if environment is None else environment)
     try:
-        config = model.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
         raise _explain(error) from None
     return _anchor(config, path.parent.resolve())
@@ -104,7 +98,7 @@ def _explain(error: ValidationError) -> ConfigError:
     return ConfigError(key_path(first["loc"]), text)
 
 
-def _anchor(config: M, folder: Path) -> M:
+def _anchor(config: Config, folder: Path) -> Config:
     """Make every relative path absolute, from the folder of the configuration file."""
 
     def walk(value: object) -> object:
@@ -118,5 +112,5 @@ def _anchor(config: M, folder: Path) -> M:
         return value
 
     anchored = walk(config)
-    assert isinstance(anchored, type(config))
+    assert isinstance(anchored, Config)
     return anchored

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from gateway.config.acme import Acme
 from gateway.config.base import (
     Count,
     FilePath,
@@ -18,24 +19,36 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.oob import CallPlacement, OutOfBand
-from gateway.config.revocation import Revocation
 
 
 class Authentication(Section):
     """The authentication service signs outgoing calls (RFC 8224 section 4)."""
 
     enabled: Flag = Field(default=True, description="Sign outgoing calls.")
-    certificate: FilePath = Field(
-        description="PEM chain of the STI certificate; its TNAuthList must cover the own numbers."
+    certificate: FilePath | None = Field(
+        default=None,
+        description="PEM chain of the STI certificate; its TNAuthList must cover the own numbers. "
+        "Absent only with [stir.acme].",
     )
-    key: FilePath = Field(description="PEM private key of the STI certificate (P-256).")
-    x5u: Text = Field(description="Public https URL of that chain, put into every PASSporT.")
+    key: FilePath | None = Field(
+        default=None, description="PEM private key of the STI certificate (P-256)."
+    )
+    x5u: Text | None = Field(
+        default=None, description="Public https URL of that chain, put into every PASSporT."
+    )
     origid: Literal["call", "caller"] = Field(
         default="call",
         description="Origination identifiers (RFC 8588 section 5). call: a random one for each "
         "call. caller: one for each user and trunk, that names them to nobody but us; two calls "
         "to one number within a second then have one PASSporT, which verifiers take for a replay.",
     )
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        given = [name for name in ("certificate", "key", "x5u") if getattr(self, name) is not None]
+        if given and len(given) < 3:
+            raise ValueError("'certificate', 'key' and 'x5u' go together")
+        return self
 
 
 class Verification(Section):
@@ -129,11 +142,12 @@ class Stir(Section):
         default=None,
         description="The verification service; absent: calls from peers are refused.",
     )
-    revocation: Revocation = Field(
-        default=Revocation(), description="Whether certificates of peers are revoked."
-    )
     repository: Repository | None = Field(
         default=None, description="The own certificate repository; absent: served elsewhere."
+    )
+    acme: Acme | None = Field(
+        default=None,
+        description="Obtaining and renewing the STI certificate; absent: files are all there is.",
     )
     oob: OutOfBand | None = Field(
         default=None,
@@ -142,3 +156,16 @@ class Stir(Section):
     call_placement: CallPlacement | None = Field(
         default=None, description="The own call placement service; absent: none."
     )
+
+    @model_validator(mode="after")
+    def _certificates_have_an_origin(self) -> Self:
+        signing, acme = self.authentication, self.acme
+        if acme is not None and signing is None:
+            raise ValueError("[stir.acme] needs [stir.authentication], which may be empty")
+        if acme is None and signing is not None and signing.certificate is None:
+            raise ValueError(
+                "[stir.authentication] needs 'certificate', 'key' and 'x5u', or [stir.acme]"
+            )
+        if acme is not None and not acme.publish_directory and not self.repository:
+            raise ValueError("[stir.acme] needs 'publish_directory' or [stir.repository]")
+        return self

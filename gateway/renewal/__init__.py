@@ -1,0 +1,1 @@
+"""Certificates of our own: ordered, published, switched to, and renewed before they expire."""
