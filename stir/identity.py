@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -17,6 +18,8 @@ _PARAMETER: Final = re.compile(
 )
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!-~]+")
 _ESCAPE: Final = re.compile(r"\\(.)")
+_MAX_KNOWN: Final = 1_024
+_Parameters = tuple[str, str | None, str | None, Mapping[str, str | None]]
 
 
 class MalformedIdentity(ValueError):
@@ -59,32 +62,43 @@ def parse_identity(value: str) -> Identity:
     ``info`` must be there once, in angle brackets; other parameters may come in any order, and
     ``ppt`` and ``alg`` with or without quotes, as carriers send both.
     """
-    token = value[:MAX_VALUE].partition(";")[0].strip(" \t")
+    token, semicolon, rest = value[:MAX_VALUE].partition(";")
+    token = token.strip(" \t")
     if len(value) > MAX_VALUE:
         raise MalformedIdentity(f"longer than {MAX_VALUE} characters", token)
     if _DIGEST.fullmatch(token) is None:
         raise MalformedIdentity("does not begin with a PASSporT", token)
+    if not semicolon:
+        raise MalformedIdentity("has no parameter, and info is mandatory", token)
     try:
-        params = _parameters(value)
+        read = _known_parameters if len(rest) <= _MAX_KNOWN else _read_parameters
+        info, alg, ppt, others = read(semicolon + rest)
     except MalformedIdentity as error:
         raise MalformedIdentity(error.problem, token) from None
+    return Identity(token, info, alg, ppt, others)
+
+
+def _read_parameters(text: str) -> _Parameters:
+    params = _parameters(text)
     info, bracketed = params.pop("info", (None, False))
     if info is None or not bracketed:
-        raise MalformedIdentity("has no info parameter in angle brackets", token)
+        raise MalformedIdentity("has no info parameter in angle brackets")
     if _ABSOLUTE_URI.fullmatch(info) is None:
-        raise MalformedIdentity("the info parameter is not an absolute URI", token)
+        raise MalformedIdentity("the info parameter is not an absolute URI")
     alg, _ = params.pop("alg", (None, False))
     ppt, _ = params.pop("ppt", (None, False))
     others = {name: text for name, (text, _) in params.items()}
-    return Identity(token, info, alg, ppt, MappingProxyType(others))
+    return info, alg, ppt, MappingProxyType(others)
+
+
+# All Identity values of one signer end alike.
+_known_parameters: Final = lru_cache(maxsize=1_024)(_read_parameters)
 
 
 def _parameters(value: str) -> dict[str, tuple[str | None, bool]]:
-    """Read ``;name=value`` to the end of the value: text and whether it stood in brackets."""
+    """Read ``;name=value`` to the end of the text: value and whether it stood in brackets."""
     params: dict[str, tuple[str | None, bool]] = {}
-    position, end = value.find(";"), len(value.rstrip(" \t"))
-    if position < 0:
-        raise MalformedIdentity("has no parameter, and info is mandatory")
+    position, end = 0, len(value.rstrip(" \t"))
     while position < end:
         match = _PARAMETER.match(value, position, end)
         if match is None:

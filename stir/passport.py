@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from stir.strict_json import MalformedJson, canonical, parse_object
 
 MAX_TOKEN: Final = 16_384
 SIGNATURE_SIZE: Final = 64
-_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
+# From the URL's alphabet to the one of binascii. What is none of it turns into a character that the
+# strict decoder refuses, and so do padding and the other alphabet's two.
+_URL_ALPHABET: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+_PADDING: Final = {0: b"", 2: b"==", 3: b"="}
+# The headers of one signer are all the same: long ones are not worth the memory.
+_MAX_KNOWN_HEADERS: Final = 1_024
+_MAX_KNOWN_HEADER: Final = 1_024
 # The last character of a part whose length is 2 or 3 modulo 4 may not carry bits beyond the octets.
-_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+_LAST: Final = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
 
 
 class MalformedPassport(ValueError):
@@ -38,24 +45,24 @@ class TokenOctets:
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """A parsed PASSporT: header and payload as JSON objects, and the octets that were signed."""
+    """A parsed PASSporT: header and payload as JSON objects, and the octets that were signed.
+
+    `ppt` is the extension type, None for a plain PASSporT (RFC 8225 section 8.1), `x5u` the URL of
+    the credential (section 4.3).
+    """
 
     header: Mapping[str, object]
     payload: Mapping[str, object]
     signing_input: bytes
     signature: bytes
+    ppt: str | None = field(init=False)
+    x5u: str | None = field(init=False)
 
-    @property
-    def ppt(self) -> str | None:
-        """The extension type (RFC 8225 section 8.1), None for a plain PASSporT."""
-        value = self.header.get("ppt")
-        return value if isinstance(value, str) else None
-
-    @property
-    def x5u(self) -> str | None:
-        """The URL of the credential (RFC 8225 section 4.3)."""
-        value = self.header.get("x5u")
-        return value if isinstance(value, str) else None
+    def __post_init__(self) -> None:
+        # Every check asks for these two.
+        for name in ("ppt", "x5u"):
+            value = self.header.get(name)
+            object.__setattr__(self, name, value if isinstance(value, str) else None)
 
     @property
     def iat(self) -> int | None:
@@ -87,19 +94,27 @@ def encode_part(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def decode_part(part: str, name: str) -> bytes:
+def decode_part(text: str, name: str) -> bytes:
     """Decode base64url strictly; raises MalformedPassport for padding, other alphabets, loose bits.
 
     `name` is the part's name for the message.
     """
+    return _decode(text.encode("ascii", errors="replace"), name)
+
+
+def _decode(part: bytes, name: str) -> bytes:
     rest = len(part) % 4
-    if _BASE64URL.fullmatch(part) is None or rest == 1:
+    try:
+        decoded = binascii.a2b_base64(
+            part.translate(_URL_ALPHABET) + _PADDING[rest], strict_mode=True
+        )
+    except (binascii.Error, KeyError):
+        decoded = b""
+    if not decoded:
         raise MalformedPassport(f"the {name} is not base64url without padding")
-    if rest == 0:
-        return urlsafe_b64decode(part)
-    if part[-1] not in _LAST[rest]:
+    if rest and part[-1] not in _LAST[rest]:
         raise MalformedPassport(f"the {name} has loose bits at its end")
-    return urlsafe_b64decode(part + "=" * (4 - rest))
+    return decoded
 
 
 def split_token(token: str) -> TokenOctets:
@@ -111,27 +126,42 @@ def split_token(token: str) -> TokenOctets:
         raise MalformedPassport(f"longer than {MAX_TOKEN} characters")
     if not token.isascii():
         raise MalformedPassport("not ASCII")
-    parts = token.split(".", 3)
+    parts = token.encode("ascii").split(b".", 3)
     if len(parts) != 3:
         raise MalformedPassport("not three parts separated by dots")
-    if not parts[0] and not parts[1]:
+    header, payload, signature = parts
+    if not header and not payload:
         raise MalformedPassport("the compact form, whose header and payload were left out")
     return TokenOctets(
-        header=decode_part(parts[0], "header"),
-        payload=decode_part(parts[1], "payload"),
-        signature=decode_part(parts[2], "signature"),
-        signing_input=token[: token.rindex(".")].encode("ascii"),
+        header=_known_octets(header)
+        if len(header) <= _MAX_KNOWN_HEADER
+        else _decode(header, "header"),
+        payload=_decode(payload, "payload"),
+        signature=_decode(signature, "signature"),
+        signing_input=header + b"." + payload,
     )
 
 
 def read_octets(octets: TokenOctets) -> Passport:
     """Read the JSON of a split token; raises MalformedPassport."""
+    short = len(octets.header) <= _MAX_KNOWN_HEADER
     return Passport(
-        header=_object(octets.header, "header"),
+        header=_known_header(octets.header) if short else _object(octets.header, "header"),
         payload=_object(octets.payload, "payload"),
         signing_input=octets.signing_input,
         signature=octets.signature,
     )
+
+
+@lru_cache(maxsize=_MAX_KNOWN_HEADERS)
+def _known_octets(header: bytes) -> bytes:
+    return _decode(header, "header")
+
+
+@lru_cache(maxsize=_MAX_KNOWN_HEADERS)
+def _known_header(header: bytes) -> Mapping[str, object]:
+    # One object for all PASSporTs of a signer: a Mapping, which nobody changes.
+    return _object(header, "header")
 
 
 def parse_passport(token: str) -> Passport:
