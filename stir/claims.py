@@ -17,6 +17,12 @@ def identities(claim: object) -> frozenset[str]:
     """The canonical numbers and URIs of an `orig` or `dest` claim, numbers as bare digits."""
     if not isinstance(claim, dict):
         return frozenset()
+    only = claim.get("tn") if len(claim) == 1 else None
+    if isinstance(only, list) and len(only) == 1:
+        (only,) = only
+    if isinstance(only, str):  # one number: nearly every orig and dest
+        number = canonicalise(only)
+        return frozenset() if number is None else frozenset((number,))
     found = [canonicalise(text) for text in _texts(claim.get("tn"))]
     found += [canonical_uri(text) or text for text in _texts(claim.get("uri"))]
     return frozenset(text for text in found if text is not None)

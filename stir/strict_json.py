@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
 
 MAX_DEPTH: Final = 16
@@ -42,7 +42,7 @@ def parse_value(data: bytes) -> object:
         raise MalformedJson("not UTF-8") from None
     _check_depth(text)
     try:
-        value = _DECODER.decode(text)
+        value = _decoded(text)
     except MalformedJson:
         raise
     except (ValueError, RecursionError):
@@ -50,6 +50,15 @@ def parse_value(data: bytes) -> object:
     if "\\u" in text and _SURROGATE.search(text):
         _check_surrogates(value)
     return value
+
+
+def _decoded(text: str) -> object:
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration:
+        end = -1
+    # White space around it, or no JSON: the decoder itself tells.
+    return value if end == len(text) else _DECODER.decode(text)
 
 
 def canonical(value: Mapping[str, object] | Sequence[object]) -> bytes:
@@ -111,6 +120,7 @@ _DECODER: Final = json.JSONDecoder(
     parse_float=_fraction,
     parse_constant=_constant,
 )
+_SCAN: Final[Callable[[str, int], tuple[object, int]]] = vars(_DECODER)["scan_once"]
 _ENCODER: Final = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 )

@@ -319,6 +319,8 @@ def _verdict(inspection: Inspection) -> Verdict:
     outcome: Outcome = "valid"
     reason: Reason | None = None
     for check in inspection.checks:
+        if check.outcome == "passed":
+            continue
         if check.outcome == "failed":
             outcome, reason = "invalid", check.reason
             break

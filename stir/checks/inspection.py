@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from stir.call_info import CallInfo
 from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
@@ -21,6 +21,7 @@ from stir.verdict import Check
 AnyCredential = Credential | BareKey | CredentialUnavailable
 Form = Literal["header", "token"]
 Step = Callable[["Inspection"], Check]
+_STOPPING: Final = frozenset({"failed", "unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +131,13 @@ class Inspection:
 
     def run(self, steps: tuple[tuple[str, Step], ...]) -> None:
         """Run steps in order; after a failure the rest is skipped unless policy is exhaustive."""
+        checks = self.checks
         for name, step in steps:
             if self.stopped and not self.policy.exhaustive:
-                self.checks.append(Check(name, "skipped", got="an earlier check did not pass"))
+                checks.append(Check(name, "skipped", got="an earlier check did not pass"))
                 continue
             check = step(self)
-            self.checks.append(check)
-            if check.outcome in ("failed", "unavailable"):
+            checks.append(check)
+            if check.outcome in _STOPPING:
                 self.stopped = True
                 self.ignored = self.ignored or check.reason is Reason.UNSUPPORTED_PPT
