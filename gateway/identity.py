@@ -4,6 +4,7 @@ header fields of a request."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from gateway.call_facts import call_facts, identity_values, live_facts
@@ -13,6 +14,7 @@ from sip.fields import format_date
 from sip.headers import Headers
 from sip.message import Request
 from stir.authentication import Attestation, AuthenticationService, CannotSign, SigningRequest
+from stir.extensions.div_signing import MAX_DIVERSIONS, DiversionRequest, sign_diversion
 from stir.passport import MalformedPassport, Passport, parse_passport
 from stir.reason import Reason
 from stir.telephone_number import canonicalise
@@ -41,8 +43,10 @@ class IdentityServices:
         clock: Callable[[], float],
         *,
         accept_asserted: bool = False,
+        max_diversions: int = MAX_DIVERSIONS,
     ) -> None:
         self._accept_asserted = accept_asserted
+        self._max_diversions = max_diversions
         self._authentication = authentication
         self._verification = verification
         self._certificates = certificates
@@ -75,6 +79,28 @@ class IdentityServices:
         token = value.partition(";")[0]
         return request.with_headers(headers.append("Identity", value)), _clear(token)
 
+    def divert(
+        self, request: Request, received: CallVerdict, *, div: str, dest: str
+    ) -> tuple[Request, dict[str, Any] | None]:
+        """Return the request with one more Identity, of type div (RFC 8946), and what was signed.
+
+        Its `iat` is the Date the request leaves with. Raises CallRefused: 403 where nothing may be
+        signed on top of what was received.
+        """
+        if self._authentication is None:
+            return request, None
+        now = self._clock()
+        facts = call_facts(request)
+        asked = DiversionRequest(div, dest, int(now), fingerprints=facts.fingerprints or ())
+        try:
+            value = sign_diversion(
+                self._authentication, received, asked, limit=self._max_diversions
+            )
+        except CannotSign as error:
+            raise CallRefused(403, f"The call cannot be diverted: {error}") from None
+        headers = _dated(request.headers, facts.date, now).append("Identity", value)
+        return request.with_headers(headers), _clear(value.partition(";")[0])
+
     async def verify(
         self, request: Request, *, identities: tuple[str, ...] | None = None
     ) -> CallVerdict:
@@ -87,18 +113,49 @@ class IdentityServices:
         if identities is None:
             identities = identity_values(request)
         facts = live_facts(request, accept_asserted=self._accept_asserted)
-        verdict, urls = await self._verify_once(self._verification, identities, facts)
+        return await self._verified(self._verification, identities, facts)
+
+    async def verify_diverted(self, request: Request, div: str) -> CallVerdict:
+        """Return the verdict on a call that an own PBX forwards, for the number `div` it came to.
+
+        The PASSporTs were seen when the call came in, and the SDP is the PBX's: neither replay nor
+        media keys are judged.
+        """
+        if self._verification is None:
+            raise CallRefused(501, "No verification service is configured")
+        facts = live_facts(request, accept_asserted=self._accept_asserted)
+        facts = replace(facts, dest_candidates=(div,), fingerprints=None)
+        identities = identity_values(request)
+        return await self._verified(self._verification, identities, facts, remember=False)
+
+    async def _verified(
+        self,
+        service: VerificationService,
+        identities: Sequence[str],
+        facts: CallFacts,
+        *,
+        remember: bool = True,
+    ) -> CallVerdict:
+        verdict, urls = await self._verify_once(service, identities, facts, remember)
         # A provider may have put another certificate behind its URL since we fetched it.
-        if verdict.reason in _PERHAPS_REPLACED and await self._certificates.changed(urls):
-            verdict, _ = await self._verify_once(self._verification, identities, facts)
+        reasons = {each.reason for each in verdict.verdicts}
+        if verdict.outcome == "valid" or not reasons & _PERHAPS_REPLACED:
+            return verdict
+        if await self._certificates.changed(urls):
+            verdict, _ = await self._verify_once(service, identities, facts, remember)
         return verdict
 
     async def _verify_once(
-        self, service: VerificationService, identities: Sequence[str], facts: CallFacts
+        self,
+        service: VerificationService,
+        identities: Sequence[str],
+        facts: CallFacts,
+        remember: bool,
     ) -> tuple[CallVerdict, tuple[str, ...]]:
-        begun = service.begin(identities, facts, self._clock())
+        begun = service.begin(identities, facts, self._clock(), self._certificates.knows)
         credentials = await self._certificates.get_all(begun.needed)
-        return service.conclude(begun, credentials, self._clock()), begun.needed
+        verdict = service.conclude(begun, credentials, self._clock(), remember=remember)
+        return verdict, begun.needed
 
 
 def verdict_record(verdict: CallVerdict) -> dict[str, Any]:

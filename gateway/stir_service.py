@@ -29,6 +29,7 @@ from gateway.renewal.own_certificate import OwnCertificate
 from gateway.services import make_guard_policy, server_context
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
+from stir.extensions.div_signing import MAX_DIVERSIONS
 from stir.replay import ReplayCache
 from stir.verification import VerificationPolicy, VerificationService
 
@@ -75,6 +76,7 @@ class StirService:
             self.certificates,
             wall_clock,
             accept_asserted=settings is not None and settings.accept_asserted_identity,
+            max_diversions=MAX_DIVERSIONS if settings is None else settings.max_diversions,
         )
         self.own_certificate = OwnCertificate(
             config, keys.authentication, keys.sti_trust_anchors, client, resolver, wall_clock
@@ -195,6 +197,8 @@ def make_verification(config: Config, keys: Keys) -> VerificationService | None:
         freshness=settings.freshness_seconds,
         accept_service_provider_codes=None if "*" in codes else codes,
         require_media_keys=settings.require_media_keys,
+        max_diversions=settings.max_diversions,
+        diverted_freshness=settings.diverted_freshness_seconds,
         extra_ports=frozenset(config.fetch.ports),
     )
     return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))

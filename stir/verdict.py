@@ -109,22 +109,24 @@ class CallVerdict:
     @property
     def attest(self) -> str | None:
         """The attestation of the original call's PASSporT, only where that is valid."""
-        if self.outcome != "valid":
-            return None
-        for verdict in self.verdicts:
-            if verdict.outcome == "valid" and verdict.proves_caller and verdict.original:
-                attest = verdict.original.attest
-                if attest is not None:
-                    return attest
-        return None
+        attesting = self._attesting()
+        return None if attesting is None else attesting.attest
 
     @property
     def origid(self) -> str | None:
-        """The origination identifier of the deciding PASSporT, only where it is valid."""
-        if self.outcome != "valid" or self.best is None or self.best.passport is None:
-            return None
-        value = self.best.passport.payload.get("origid")
+        """The origination identifier beside that attestation."""
+        attesting = self._attesting()
+        value = None if attesting is None else attesting.payload.get("origid")
         return value if isinstance(value, str) else None
+
+    def _attesting(self) -> Passport | None:
+        if self.outcome != "valid":
+            return None
+        for verdict in self.verdicts:
+            original = verdict.original if verdict.proves_caller else None
+            if verdict.outcome == "valid" and original is not None and original.attest is not None:
+                return original
+        return None
 
     @property
     def reason_headers(self) -> tuple[str, ...]:

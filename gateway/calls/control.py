@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.calls.dialog import DialogRequest, pass_ack
+from gateway.calls.diverted import DivertedSetup, diverting_trunk
 from gateway.calls.ending import Ending
 from gateway.calls.inbound import InboundSetup
 from gateway.calls.outbound import OutboundSetup
@@ -94,9 +95,10 @@ class CallControl:
             refused = CallRefused(503, "Gateway stops", headers=(("Retry-After", "30"),))
             transaction.respond(refused.response(request))
             return
-        kind: type[CallSetup] = (
-            OutboundSetup if self._wiring.listeners.role(flow) == "access" else InboundSetup
-        )
+        kind: type[CallSetup] = InboundSetup
+        if self._wiring.listeners.role(flow) == "access":
+            diverted = diverting_trunk(self._wiring, request, flow) is not None
+            kind = DivertedSetup if diverted else OutboundSetup
         setup = kind(self._wiring, self._ending, transaction, self._forget(transaction))
         self._pending[transaction.key] = setup
         setup.start(request)

@@ -20,6 +20,7 @@ class CallRecord:
     started: float
     caller: str | None = None
     called: str | None = None
+    diverted_from: str | None = None
     account: str | None = None
     discovery: dict[str, Any] | None = None
     passport: dict[str, Any] | None = None

@@ -24,6 +24,7 @@ _HEADING: Final = """\
 """
 
 _EXAMPLES: Final[dict[str, Any]] = {
+    "stir.verification.diverted_freshness_seconds": 180,
     "provider.domain": "edge.example",
     "provider.numbers": ["+12125550100-+12125550199"],
     "provider.state_directory": "state",

@@ -211,6 +211,12 @@ class Trunk(Section):
         description="Calls from numbers that are not the trunk's, such as calls in transit: refuse "
         "them with 403, or sign them with this level. The own certificate has to permit them.",
     )
+    may_divert: Flag = Field(
+        default=False,
+        description="Let the trunk forward calls it was given to its numbers: it sends them with "
+        "the caller's From and the Identity header fields it received, which are verified, and a "
+        "div PASSporT (RFC 8946) is added. Calls whose Identity is not valid get its status.",
+    )
     default_number: Number | None = Field(
         default=None,
         description="The number that calls without any are signed for; absent: they get 433.",

@@ -87,6 +87,16 @@ class Verification(Section):
         default=False,
         description="Refuse a call whose SDP has fingerprints that no mky claim holds.",
     )
+    max_diversions: Count = Field(
+        default=5, ge=1, le=7, description="How often a call may have been forwarded (RFC 8946)."
+    )
+    diverted_freshness_seconds: Count | None = Field(
+        default=None,
+        ge=1,
+        le=10_800,
+        description="How old the PASSporT of a forwarded call may be, under a fresh div PASSporT: "
+        "calls ring before they are forwarded (RFC 8946 4.2); as freshness_seconds if absent.",
+    )
     replay_entries: Count = Field(
         default=100_000, ge=1_000, description="PASSporTs remembered to refuse a replay."
     )

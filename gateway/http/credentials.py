@@ -61,6 +61,10 @@ class CertificateSource:
         self.failures = 0
         self.served_stale = 0
 
+    def knows(self, url: str) -> bool:
+        """Whether a URL needs no fetch now: it is cached, be it only that it could not be had."""
+        return self._cache.get(url, self._wall_clock()) is not None
+
     async def get(self, url: str) -> Found:
         """Return the credential, or why there is none and whose fault that is."""
         known = self._cache.get(url, self._wall_clock())

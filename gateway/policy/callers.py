@@ -94,7 +94,7 @@ class CallerPolicy:
 
     def caller_from_trunk(self, trunk: Trunk, claimed: str | None, flow: Flow) -> Caller | None:
         """Return the caller for a trunk; None where it may not call from the claimed number."""
-        numbers = next(found for each, _, found in self._trunks if each is trunk)
+        numbers = self.numbers_of(trunk)
         number = trunk.default_number if claimed is None else claimed
         if number is None:
             return None
@@ -114,6 +114,24 @@ class CallerPolicy:
             strength=_strength_of_trunk(trunk, flow),
             owns_number=owns,
             origid=trunk.origid,
+        )
+
+    def numbers_of(self, trunk: Trunk) -> NumberSet:
+        """Return the numbers of a trunk of this configuration."""
+        return next(found for each, _, found in self._trunks if each is trunk)
+
+    def caller_through(self, trunk: Trunk, number: str, flow: Flow) -> Caller:
+        """Return the caller of a call that a trunk forwards: a number that is not its own."""
+        return Caller(
+            name=trunk.name,
+            number=number,
+            attest="C",
+            media="rtp" if trunk.media == "bridge" else "pass",
+            max_calls=trunk.max_calls,
+            allow_prefixes=trunk.allow_prefixes,
+            kind="trunk",
+            strength=_strength_of_trunk(trunk, flow),
+            owns_number=False,
         )
 
 

@@ -219,6 +219,9 @@ class FakeCertificates:
         self.credential: Any = credential
         self.asked: list[str] = []
 
+    def knows(self, url: str) -> bool:
+        return False
+
     async def get_all(self, urls: Iterable[str]) -> dict[str, Any]:
         wanted = tuple(urls)
         self.asked += wanted

@@ -42,9 +42,9 @@ class Forwarders:
         self.world.signer = self.service
         self.credential = self.world.credential = load_credential(issued.chain_pem)
 
-    def original(self, dest: str = NUMBERS[0], *, url: str = URL, **changes: Any) -> str:
+    def original(self, to: str = NUMBERS[0], *, url: str = URL, **changes: Any) -> str:
         """The shaken Identity value of the call as it was made."""
-        claims = shaken_claims(**{"dest": {"tn": [dest]}, **changes})
+        claims = shaken_claims(**{"dest": {"tn": [to]}, **changes})
         return self._value({**HEADER, "x5u": url}, claims, url)
 
     def div(self, left: str, to: str, *, url: str = URL, **changes: Any) -> str:
