@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench import stir as stir_bench
+from bench import stir_flood as flood
 from bench.calls import carry_calls
 from bench.kamailio import KamailioError, is_installed
 from bench.process import machine
@@ -41,12 +43,41 @@ def everything(context: typer.Context) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if context.invoked_subcommand is None:
         console.print(f"[bold]{machine()}[/]")
+        stir()
+        stir_flood()
         calls()
         media_relay()
         if is_installed():
             kamailio()
         else:
             console.print("Kamailio with secsipid is not installed: no comparison.")
+
+
+@app.command()
+def stir(
+    rounds: Annotated[int, typer.Option(help="Rounds of each, in turn.", min=1)] = 15,
+    operations: Annotated[int, typer.Option(help="Operations a round.", min=10)] = 400,
+    as_json: Json = False,
+) -> None:
+    """CPU of signing and verifying alone, beside the raw operations and libsecsipid."""
+    found = stir_bench.measure(rounds, operations)
+    if as_json:
+        emit_json(found)
+    else:
+        stir_bench.show(found)
+
+
+@app.command()
+def stir_flood(rate: Rate = 1_000, seconds: Seconds = 5, as_json: Json = False) -> None:
+    """Delay of cached calls while others name dead certificate URLs, each another one."""
+
+    async def run(_folder: Path, _say: Callable[[str], None]) -> dict[str, Any]:
+        return await flood.measure(seconds, rate)
+
+    found = _run(run, as_json)
+    if not as_json:
+        flood.show(found)
+    _end(found)
 
 
 @app.command()

@@ -80,7 +80,7 @@ class FetchLimits:
 
     timeout: for everything, name, connection, waiting for a free place and body together;
     max_body: of an answer; per_host, total: requests at the same time; max_waiting: requests that
-    have none of these places yet, any more fail at once.
+    have none of these places yet, any more fail at once; per_second: requests begun, evenly spread.
     """
 
     timeout: float = 2.0
@@ -88,6 +88,7 @@ class FetchLimits:
     per_host: int = 4
     total: int = 32
     max_waiting: int = 256
+    per_second: float = 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class GuardedClient:
         self._free = asyncio.Semaphore(self._limits.total)
         self._hosts: dict[str, _Host] = {}
         self._under_way = 0
+        self._next_start = 0.0
 
     async def get(
         self, url: str, *, accept: str = "*/*", if_none_match: str | None = None
@@ -235,12 +237,26 @@ class GuardedClient:
         self._under_way += 1
         try:
             async with held.free, self._free:
+                await self._turn()
                 yield
         finally:
             self._under_way -= 1
             held.users -= 1
             if not held.users:
                 self._hosts.pop(host, None)
+
+    async def _turn(self) -> None:
+        """Let a moment pass since the last request began.
+
+        Requests that fail at once give their places back at once: a flood of them, or a burst
+        after a common time-out, would take the event loop from everybody else.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        start = max(now, self._next_start)
+        self._next_start = start + 1 / self._limits.per_second
+        if start > now:
+            await asyncio.sleep(start - now)
 
 
 @dataclass(slots=True)

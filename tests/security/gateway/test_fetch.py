@@ -315,3 +315,59 @@ async def test_too_many_requests_fail_at_once(authority: TestAuthority) -> None:
         guarded = client(authority, server, limits=limits)
         failures = await asyncio.gather(*(failure(guarded, server.url()) for _ in range(6)))
     assert sum("under way" in failed.detail for failed in failures) == 3
+
+
+async def test_a_thousand_hosts_get_no_more_than_the_places_there_are(
+    authority: TestAuthority,
+) -> None:
+    async with raw_https(authority.server_context(HOST), answer(b"", delay=30)) as server:
+        limits = FetchLimits(timeout=1.0, per_host=4, total=6, max_waiting=20)
+        guarded = client(authority, server, limits=limits)
+        urls = [server.url(host=f"h{number}.example") for number in range(1_000)]
+        urls[:50] = [server.url(f"/{number}.pem") for number in range(50)]
+        began = asyncio.get_running_loop().time()
+        failures = await asyncio.gather(*(failure(guarded, url) for url in urls))
+        assert asyncio.get_running_loop().time() - began < 2.5
+    assert sum("under way" in failed.detail for failed in failures) == 1_000 - 26
+    assert server.connections <= 26
+
+
+async def test_requests_that_fail_at_once_are_spread_over_time(authority: TestAuthority) -> None:
+    async with raw_https(None, answer(OK)) as server:
+        guarded = client(authority, server, limits=FetchLimits(timeout=2.0, per_second=50.0))
+        urls = [server.url(host=f"h{number}.example") for number in range(30)]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    failures = await asyncio.gather(*(failure(guarded, url) for url in urls))
+    assert {failed.reason for failed in failures} == {FailureReason.CONNECT}
+    assert loop.time() - began >= 29 / 50
+
+
+async def test_a_single_request_waits_for_nobody(authority: TestAuthority) -> None:
+    async with raw_https(authority.server_context(HOST), answer(OK)) as server:
+        guarded = client(authority, server, limits=FetchLimits(timeout=2.0, per_second=0.5))
+        assert (await guarded.get(server.url())).status == 200
+
+
+async def test_an_etag_is_sent_back_and_304_is_an_answer(authority: TestAuthority) -> None:
+    unchanged = b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n'
+    async with raw_https(authority.server_context(HOST), answer(unchanged)) as server:
+        fetched = await client(authority, server).get(server.url(), if_none_match='"1"')
+    assert (fetched.status, fetched.body) == (304, b"")
+    assert b'if-none-match: "1"' in server.requests[0].lower()
+
+
+@pytest.mark.parametrize("delay", [0.15, 1.5])
+async def test_slow_dns_counts_into_the_time_of_the_request(
+    authority: TestAuthority, delay: float
+) -> None:
+    """G3: whatever the name takes, the answer is there in time and is never a wrong one."""
+    hanging = answer(b"", delay=30)
+    async with raw_https(authority.server_context(HOST), hanging) as server:
+        dns = FakeDns(("127.0.0.1",), delay=delay)
+        guarded = client(authority, server, dns=dns, limits=FetchLimits(timeout=0.6))
+        began = asyncio.get_running_loop().time()
+        failed = await failure(guarded, server.url())
+        took = asyncio.get_running_loop().time() - began
+    assert 0.55 < took < 1.0
+    assert failed.reason is (FailureReason.TIMEOUT if delay < 0.6 else FailureReason.DNS)
