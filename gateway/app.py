@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from discovery.cache import MappingCache
 from discovery.model import FoundUri
 from gateway.binding_store import BindingsUnavailable, SqlBindingStore
+from gateway.caller_data import CallerDataPolicy
+from gateway.caller_display import CallerDisplay
 from gateway.calls.control import CallControl
 from gateway.calls.delivery import Delivery
 from gateway.calls.ending import Ending
@@ -127,6 +129,8 @@ class Gateway:
             loop_key=loop_key,
             clock=time.time,
             out_of_band=self._stir.out_of_band,
+            caller_data=CallerDataPolicy(config),
+            caller_display=CallerDisplay(config.stir.caller_display, self._fetch, time.time),
         )
         self._ending = Ending(
             self.calls, listeners, forwarder, next_hops, self.metrics, self._records, time.time

@@ -3,11 +3,12 @@ header fields of a request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from gateway.call_facts import call_facts, identity_values, live_facts
+from gateway.caller_data import SignedBeside
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
 from sip.fields import format_date
@@ -18,7 +19,7 @@ from stir.extensions.div_signing import MAX_DIVERSIONS, DiversionRequest, sign_d
 from stir.passport import MalformedPassport, Passport, parse_passport
 from stir.reason import Reason
 from stir.telephone_number import canonicalise
-from stir.verdict import CallVerdict
+from stir.verdict import CallVerdict, Check
 from stir.verification import CallFacts, VerificationService
 
 _MAX_DATE_SKEW: Final = 60
@@ -53,11 +54,19 @@ class IdentityServices:
         self._clock = clock
 
     def sign(
-        self, request: Request, *, orig: str, dest: str, attest: Attestation, origid: str
+        self,
+        request: Request,
+        *,
+        orig: str,
+        dest: str,
+        attest: Attestation,
+        origid: str,
+        beside: SignedBeside | None = None,
     ) -> tuple[Request, dict[str, Any] | None]:
         """Return the request with Date and Identity (RFC 8224 section 6.1), and what was signed.
 
-        Raises CallRefused with 403 where the caller's Date is wrong by more than a minute.
+        `beside` is what else is signed of the caller: an Identity header field each, or within the
+        first. Raises CallRefused with 403 where the caller's Date is wrong by more than a minute.
         """
         if self._authentication is None:
             return request, None
@@ -71,13 +80,17 @@ class IdentityServices:
             attest=attest,
             origid=origid,
             fingerprints=facts.fingerprints or (),
+            claims=None if beside is None else beside.within_shaken,
         )
         try:
             value = self._authentication.sign(asked)
+            headers = headers.append("Identity", value)
+            for ppt, claims in () if beside is None else beside.passports:
+                more = replace(asked, attest=None, origid=None, ppt=ppt, claims=claims)
+                headers = headers.append("Identity", self._authentication.sign(more))
         except CannotSign as error:
             raise CallRefused(500, f"The call cannot be signed: {error}") from None
-        token = value.partition(";")[0]
-        return request.with_headers(headers.append("Identity", value)), _clear(token)
+        return request.with_headers(headers), _clear(value.partition(";")[0])
 
     def divert(
         self, request: Request, received: CallVerdict, *, div: str, dest: str
@@ -170,17 +183,22 @@ def verdict_record(verdict: CallVerdict) -> dict[str, Any]:
         "reason": verdict.reason.code if verdict.reason is not None else None,
         "orig": _orig(passport),
         "passport": _as_record(passport) if passport is not None else None,
-        "checks": [
-            {
-                "step": check.step,
-                "outcome": check.outcome,
-                "reason": check.reason.code if check.reason is not None else None,
-                "got": check.got,
-                "expected": check.expected,
-            }
-            for check in (best.checks if best is not None else ())
-        ],
+        "checks": check_records(best.checks if best is not None else ()),
     }
+
+
+def check_records(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    """Return checks as the call record and `--json` show them."""
+    return [
+        {
+            "step": check.step,
+            "outcome": check.outcome,
+            "reason": check.reason.code if check.reason is not None else None,
+            "got": check.got,
+            "expected": check.expected,
+        }
+        for check in checks
+    ]
 
 
 def _orig(passport: Passport | None) -> str | None:

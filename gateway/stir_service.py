@@ -199,6 +199,17 @@ def make_verification(config: Config, keys: Keys) -> VerificationService | None:
         require_media_keys=settings.require_media_keys,
         max_diversions=settings.max_diversions,
         diverted_freshness=settings.diverted_freshness_seconds,
+        priority_authorities=_priority_authorities(config),
         extra_ports=frozenset(config.fetch.ports),
     )
     return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))
+
+
+def _priority_authorities(config: Config) -> dict[str, frozenset[str]]:
+    """Who may sign which namespace of Resource-Priority; nobody where nothing is configured."""
+    granted: dict[str, frozenset[str]] = {}
+    for authority in config.stir.priority.authority:
+        names = frozenset((*authority.service_provider_codes, *authority.certificates))
+        for namespace in authority.namespaces:
+            granted[namespace] = granted.get(namespace, frozenset()) | names
+    return granted

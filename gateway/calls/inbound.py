@@ -11,7 +11,7 @@ from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
 from gateway.calls.targets import WEBRTC
-from gateway.identity import verdict_record
+from gateway.identity import check_records, verdict_record
 from gateway.policy.peers import PeerTerms
 from gateway.policy.verdicts import Decision, decide, decide_stated
 from gateway.policy.verstat import PASSED, Mark, stated
@@ -26,6 +26,7 @@ class InboundSetup(CallSetup):
     """An INVITE on a peers listener."""
 
     direction: Direction = "inbound"
+    _found: CallVerdict | None = None
 
     def _networks(self) -> dict[Side, str]:
         return {"caller": "peers", "callee": "access"}
@@ -39,6 +40,7 @@ class InboundSetup(CallSetup):
         self.record.policy = terms.identity
         self._refuse_anonymous(number, terms)
         mark = await self._verified(terms)
+        await self._show_caller(terms)
         found = await self.wiring.delivery.find(number, self.received.request_uri)
         self._tell(mark, found.verstat)
         exchange = await self.bridge(WEBRTC, found.media)
@@ -77,7 +79,7 @@ class InboundSetup(CallSetup):
             if mark is not None:
                 self.record.verdict = {"outcome": "stated", "verstat": mark.verstat}
                 return self._decided(decide_stated(mark.verstat, terms.identity), mark)
-        verdict = await self._verdict(terms)
+        verdict = self._found = await self._verdict(terms)
         record: dict[str, Any] = verdict_record(verdict)
         self.record.verdict = record
         self.record.caller = record.get("orig")
@@ -116,6 +118,19 @@ class InboundSetup(CallSetup):
         if decision.would_refuse is not None:
             self._observe(decision.would_refuse)
         return None if decision.verstat is None else mark
+
+    async def _show_caller(self, terms: PeerTerms) -> None:
+        """Leave of name, Call-Info and priority what is verified, and add what was signed.
+
+        Not where policy only observes, nor where the peer is trusted to have done it.
+        """
+        display, found = self.wiring.caller_display, self._found
+        if display is None or found is None or terms.identity == "observe":
+            return
+        headers, checks = await display.shown(self.request, found)
+        self.request = self.request.with_headers(headers)
+        if checks and self.record.verdict is not None:
+            self.record.verdict["caller_data"] = check_records(checks)
 
     def _observe(self, status: int) -> None:
         """Write down what a strict policy would have answered."""

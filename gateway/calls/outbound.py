@@ -9,6 +9,7 @@ import structlog
 
 from discovery.model import Service
 from gateway.asserted_headers import is_anonymous, own_headers
+from gateway.caller_data import SignedBeside
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import resolution_record
 from gateway.calls.route_token import Side
@@ -33,6 +34,7 @@ class OutboundSetup(CallSetup):
     """An INVITE on an access listener."""
 
     direction: Direction = "outbound"
+    _beside: SignedBeside | None = None
 
     def _networks(self) -> dict[Side, str]:
         return {"caller": "access", "callee": "access" if self.direction == "local" else "peers"}
@@ -55,6 +57,9 @@ class OutboundSetup(CallSetup):
                 self.wiring.dialects,
             )
         )
+        if self.wiring.caller_data is not None:
+            headers, self._beside = self.wiring.caller_data.applied(self.request, caller)
+            self.request = self.request.with_headers(headers)
         if self.direction == "local":
             await self._stay(caller, number)
         else:
@@ -78,6 +83,7 @@ class OutboundSetup(CallSetup):
                 dest=number,
                 attest=attested.attest,
                 origid=attested.origid,
+                beside=self._beside,
             )
 
     async def _leave(self, caller: Caller, number: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.caller_data import CallerDataPolicy
+from gateway.caller_display import CallerDisplay
 from gateway.calls.delivery import Delivery
 from gateway.calls.forwarding import Forwarder
 from gateway.calls.route_token import RouteSeal
@@ -49,3 +51,5 @@ class Wiring:
     loop_key: bytes
     clock: Callable[[], float]
     out_of_band: OutOfBandService | None = None
+    caller_data: CallerDataPolicy | None = None
+    caller_display: CallerDisplay | None = None

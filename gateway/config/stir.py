@@ -19,6 +19,7 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.oob import CallPlacement, OutOfBand
+from gateway.config.rich_call_data import CallerDisplay, Priority, RichCallData
 
 
 class Authentication(Section):
@@ -159,6 +160,13 @@ class Stir(Section):
         default=None,
         description="Obtaining and renewing the STI certificate; absent: files are all there is.",
     )
+    rich_call_data: tuple[RichCallData, ...] = Field(
+        default=(), description="Names, icons and reasons of own callers."
+    )
+    caller_display: CallerDisplay = Field(
+        default=CallerDisplay(), description="What own devices are shown of other callers."
+    )
+    priority: Priority = Field(default=Priority(), description="Calls with priority.")
     oob: OutOfBand | None = Field(
         default=None,
         description="PASSporTs by way of call placement services (RFC 8816); absent: none.",

@@ -23,6 +23,8 @@ from discovery.model import (
     SourceOutcome,
 )
 from gateway.binding_store import BindingsUnavailable, SqlBindingStore
+from gateway.caller_data import CallerDataPolicy
+from gateway.caller_display import CallerDisplay
 from gateway.calls.control import CallControl
 from gateway.calls.delivery import Delivery
 from gateway.calls.ending import Ending
@@ -36,6 +38,7 @@ from gateway.calls.wiring import Wiring
 from gateway.config.base import NumberSet
 from gateway.config.root import Config
 from gateway.http.credentials import CertificateSource
+from gateway.http.fetch import Fetched, GuardedClient
 from gateway.http.guard import GuardPolicy
 from gateway.identity import IdentityServices
 from gateway.listeners import Listeners
@@ -212,6 +215,19 @@ class FakeTransports:
         return self.open.get(token)
 
 
+class FakeWeb:
+    """Pages by their URL; every other one is not there."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    async def get(self, url: str) -> Fetched:
+        self.asked.append(url)
+        body = self.pages.get(url)
+        return Fetched(404 if body is None else 200, {}, body or b"")
+
+
 class FakeCertificates:
     """Every x5u leads to the one credential, or where a test says."""
 
@@ -285,6 +301,7 @@ class CallScene:
         self.transports = FakeTransports()
         self.world = stir_world()
         self.certificates = FakeCertificates(self.world.credential)
+        self.web = FakeWeb()
         self.records = MemoryRecords()
         self.metrics = Metrics()
         self.calls = CallTable(self.config.sip.max_calls, self.config.sip.max_call_seconds)
@@ -338,6 +355,10 @@ class CallScene:
             metrics=self.metrics,
             loop_key=loop_key,
             clock=self.now,
+            caller_data=CallerDataPolicy(config),
+            caller_display=CallerDisplay(
+                config.stir.caller_display, cast(GuardedClient, self.web), self.now
+            ),
         )
         self.ending = Ending(
             self.calls, self.listeners, forwarder, next_hops, self.metrics, records, self.now
