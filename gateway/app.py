@@ -207,6 +207,7 @@ class Gateway:
         stack.push_async_callback(self._stir.stop)
         await self._stir.start()
         if self._spin is not None:
+            self._stir.anchors.follow(self._spin.verifier.replace_anchors)
             await self._spin.start()
             stack.push_async_callback(self._spin.stop)
         try:

@@ -38,6 +38,7 @@ class Keys:
     admin_token: str | None = field(repr=False)
     out_of_band: OutOfBandKeys = field(default_factory=OutOfBandKeys)
     call_placement_anchors: tuple[x509.Certificate, ...] = ()
+    trust_list_administrator: tuple[x509.Certificate, ...] = ()
 
 
 def load_keys(config: Config) -> Keys:
@@ -65,6 +66,7 @@ def load_keys(config: Config) -> Keys:
         admin_token=read_secret(admin.token, admin.token_file, "admin.token") if admin else None,
         out_of_band=load_out_of_band_keys(config.stir.oob),
         call_placement_anchors=_call_placement_anchors(config),
+        trust_list_administrator=_trust_list_administrator(config),
     )
 
 
@@ -138,6 +140,14 @@ def sti_anchors(paths: tuple[Path, ...], section: str) -> tuple[x509.Certificate
         key = f"{section}.trust_anchors[{index}]"
         anchors += _certificates(read_file(path, key), path, key)
     return tuple(anchors)
+
+
+def _trust_list_administrator(config: Config) -> tuple[x509.Certificate, ...]:
+    settings = config.stir.trust_list
+    if settings is None:
+        return ()
+    key = "stir.trust_list.administrator"
+    return tuple(_certificates(read_file(settings.administrator, key), settings.administrator, key))
 
 
 def _call_placement_anchors(config: Config) -> tuple[x509.Certificate, ...]:

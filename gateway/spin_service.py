@@ -57,7 +57,7 @@ class SpinService:
         self._config = config
         self._spin = spin
         signer = StirSigner(keys.authentication)
-        verifier = StirVerifier(
+        self.verifier = verifier = StirVerifier(
             certificates,
             keys.sti_trust_anchors,
             accept_ranges=spin.accept_range_certificates,

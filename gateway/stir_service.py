@@ -27,6 +27,7 @@ from gateway.metrics import Metrics
 from gateway.oob.making import call_placement_listener, make_call_placement, make_out_of_band
 from gateway.renewal.own_certificate import OwnCertificate
 from gateway.services import make_guard_policy, server_context
+from gateway.trust_list import make_trust_anchors
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
 from stir.extensions.div_signing import MAX_DIVERSIONS
@@ -54,10 +55,15 @@ class StirService:
         self.credentials = CredentialCache(
             config.fetch.cache_entries, stale_if_error=config.fetch.stale_if_error_seconds
         )
+        self.anchors = make_trust_anchors(config, keys, resolver, wall_clock)
+        builder, verification = PathBuilder(()), make_verification(config, keys)
+        self.anchors.follow(builder.replace_anchors)
+        if verification is not None:
+            self.anchors.follow(verification.replace_anchors)
         self._preloading = Preloading(
             self.credentials,
             CredentialFolder(config.provider.state_directory / "certificates"),
-            PathBuilder(keys.sti_trust_anchors),
+            builder,
             make_guard_policy(config),
             wall_clock,
         )
@@ -72,7 +78,7 @@ class StirService:
         settings = config.stir.verification
         self.identity = IdentityServices(
             keys.authentication,
-            make_verification(config, keys),
+            verification,
             self.certificates,
             wall_clock,
             accept_asserted=settings is not None and settings.accept_asserted_identity,
@@ -89,13 +95,18 @@ class StirService:
             config.fetch.ports,
             wall_clock,
         )
+        placement = config.stir.call_placement
+        if placement is not None and self.call_placement and not placement.trust_anchors:
+            self.anchors.follow(self.call_placement.replace_anchors)
 
     async def start(self) -> None:
         """Listen; raises ConfigError where a port is not to be had."""
         self._stack.push_async_callback(self.certificates.close)
+        await self.anchors.start()
         self._preloading.restore(self._config.fetch.cache_entries)
-        keeping = asyncio.get_running_loop().create_task(self.certificates.keep_fresh())
-        self._stack.push_async_callback(_ended, keeping)
+        for work in (self.certificates.keep_fresh(), self.anchors.keep()):
+            task = asyncio.get_running_loop().create_task(work)
+            self._stack.push_async_callback(_ended, task)
         if self.out_of_band is not None:
             self._stack.push_async_callback(self.out_of_band.close)
         for key, listener in self._listeners():
@@ -121,6 +132,8 @@ class StirService:
 
     def health(self) -> str:
         """Return "ok", or what is wrong in a word or two."""
+        if self.anchors.stale:
+            return "trust list stale"
         return "clock wrong" if self.clock_watch.wrong else "ok"
 
     def gauges(self, metrics: Metrics) -> None:
@@ -144,6 +157,7 @@ class StirService:
         )
         metrics.gauge("clock_wrong", "Whether most of them disagree with it", lambda: watch.wrong)
         self.own_certificate.gauges(metrics)
+        self.anchors.gauges(metrics)
         self._out_of_band_gauges(metrics)
 
     def _out_of_band_gauges(self, metrics: Metrics) -> None:
@@ -200,6 +214,7 @@ def make_verification(config: Config, keys: Keys) -> VerificationService | None:
         max_diversions=settings.max_diversions,
         diverted_freshness=settings.diverted_freshness_seconds,
         priority_authorities=_priority_authorities(config),
+        p256_issuers=settings.require_p256_issuers,
         extra_ports=frozenset(config.fetch.ports),
     )
     return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))

@@ -95,11 +95,16 @@ class VerificationService:
         `revocation` that check.
         """
         self._policy = policy
-        self._builder = PathBuilder(anchors)
+        self._builder = PathBuilder(anchors, p256_issuers=policy.p256_issuers)
         self._replay = replay
         self._revocation = revocation
         # A path's signatures hold for ever; only its validity periods are checked at each call.
         self._paths: OrderedDict[bytes, Path] = OrderedDict()
+
+    def replace_anchors(self, anchors: Sequence[x509.Certificate]) -> None:
+        """Trust these roots from now on and no others; calls under way see the change as well."""
+        self._builder.replace_anchors(anchors)
+        self._paths.clear()
 
     def begin(
         self,
@@ -192,7 +197,9 @@ def verify_values(
     if _is_too_much(values, chosen):
         return CallVerdict((), "invalid", Reason.TOO_MANY_IDENTITIES, None)
     inspections = _read(values, form, facts or CallFacts(), chosen, now)
-    find_path = None if anchors is None else PathBuilder(anchors).find
+    find_path = (
+        None if anchors is None else PathBuilder(anchors, p256_issuers=chosen.p256_issuers).find
+    )
     for inspection in _with_nested(inspections):
         found = credential
         if isinstance(credential, Mapping):

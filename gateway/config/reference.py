@@ -117,6 +117,8 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "stir.rich_call_data.call_reason": "Your order",
     "stir.priority.authority.namespaces": ["ets", "wps"],
     "stir.priority.authority.service_provider_codes": ["1234"],
+    "stir.trust_list.url": "https://policy-administrator.example/api/v1/ca-list",
+    "stir.trust_list.administrator": "keys/sti-pa.pem",
     "fetch.trust_anchors": "keys/https-roots.pem",
     "media.access_advertise": "192.0.2.10",
     "media.peers_advertise": "192.0.2.10",

@@ -20,6 +20,7 @@ from gateway.config.base import (
 )
 from gateway.config.oob import CallPlacement, OutOfBand
 from gateway.config.rich_call_data import CallerDisplay, Priority, RichCallData
+from gateway.config.trust_list import TrustList
 
 
 class Authentication(Section):
@@ -56,7 +57,9 @@ class Verification(Section):
     """The verification service checks incoming calls (RFC 8224 section 6.2)."""
 
     trust_anchors: tuple[FilePath, ...] = Field(
-        min_length=1, description="PEM files of the STI root certificates that are trusted."
+        default=(),
+        description="PEM files of the STI root certificates that are trusted, read again when "
+        "they change; may be empty beside [stir.trust_list].",
     )
     policy: Literal["require", "mark", "observe"] = Field(
         default="require",
@@ -97,6 +100,11 @@ class Verification(Section):
         le=10_800,
         description="How old the PASSporT of a forwarded call may be, under a fresh div PASSporT: "
         "calls ring before they are forwarded (RFC 8946 4.2); as freshness_seconds if absent.",
+    )
+    require_p256_issuers: Flag = Field(
+        default=False,
+        description="Demand P-256 keys of the authorities too, not just of signing certificates, "
+        "as the SHAKEN certificate profile does (ATIS-1000080).",
     )
     replay_entries: Count = Field(
         default=100_000, ge=1_000, description="PASSporTs remembered to refuse a replay."
@@ -174,6 +182,9 @@ class Stir(Section):
     call_placement: CallPlacement | None = Field(
         default=None, description="The own call placement service; absent: none."
     )
+    trust_list: TrustList | None = Field(
+        default=None, description="The list of trusted STI-CAs; absent: only trust_anchors."
+    )
 
     @model_validator(mode="after")
     def _certificates_have_an_origin(self) -> Self:
@@ -186,4 +197,11 @@ class Stir(Section):
             )
         if acme is not None and not acme.publish_directory and not self.repository:
             raise ValueError("[stir.acme] needs 'publish_directory' or [stir.repository]")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_is_trusted(self) -> Self:
+        files = self.verification is None or self.verification.trust_anchors
+        if not files and self.trust_list is None:
+            raise ValueError("verification.trust_anchors is empty and there is no trust_list")
         return self

@@ -106,6 +106,12 @@ class CallPlacementServer:
         self._verification = VerificationService(policy, anchors, None)
         self.refused: Counter[str] = Counter()
 
+    def replace_anchors(self, anchors: Sequence[x509.Certificate]) -> None:
+        """Trust these roots from now on and no others."""
+        self._builder.replace_anchors(anchors)
+        self._paths.clear()
+        self._verification.replace_anchors(anchors)
+
     def application(self) -> web.Application:
         """Return the aiohttp application to serve over TLS."""
         application = web.Application(middlewares=[problems], client_max_size=_MAX_BODY)

@@ -46,7 +46,7 @@ def check_issued(
     if granted is None or frozenset(granted.entries) != frozenset(tn_auth_list.entries):
         raise UnfitCertificate("its TNAuthList is not the one that was ordered")
     if anchors:
-        path = PathBuilder(anchors).find(credential)
+        path = PathBuilder(anchors).find(credential).at(now)
         issue = path.problem or path.delegation_problem or validity_of_issuers(path, now)
         if issue is not None:
             raise UnfitCertificate(f"{issue.reason.code}: {issue.got}, not {issue.expected}")

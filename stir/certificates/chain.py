@@ -70,9 +70,13 @@ class PathBuilder:
         `p256_issuers` demands P-256 keys of the authorities too, as the SHAKEN certificate profile
         does (ATIS-1000080 section 6.4); else P-384, P-521 and RSA issuers are taken as well.
         """
+        self._p256_issuers = p256_issuers
+        self.replace_anchors(anchors)
+
+    def replace_anchors(self, anchors: Sequence[x509.Certificate]) -> None:
+        """Trust these from now on and no others."""
         self._anchors: dict[x509.Name, list[x509.Certificate]] = {}
         self._pinned = {c.fingerprint(hashes.SHA256()) for c in anchors}
-        self._p256_issuers = p256_issuers
         for anchor in anchors:
             self._anchors.setdefault(anchor.subject, []).append(anchor)
 

@@ -39,6 +39,7 @@ class VerificationPolicy:
     `max_diversions`: div PASSporTs from an original to the called number. `diverted_freshness`:
     how old, in seconds, a PASSporT may be that a fresh div diverts (RFC 8946 section 4.2); None:
     no older than any other.
+    `p256_issuers` demands keys of the SHAKEN profile from authorities as well.
     `exhaustive` runs every check that can be run although an earlier one failed, to explain.
     """
 
@@ -50,6 +51,7 @@ class VerificationPolicy:
     service_provider_numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     supported_types: frozenset[str | None] | None = None
     require_media_keys: bool = False
+    p256_issuers: bool = False
     require_message_digest: bool = False
     priority_authorities: Mapping[str, frozenset[str]] | None = None
     extra_ports: frozenset[int] = frozenset()

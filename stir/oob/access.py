@@ -166,7 +166,7 @@ def check_credential(
     problem = credential.problem or credential.validity_problem(now)
     if problem is not None or credential.public_key is None:
         raise AccessRefused(AccessReason.CREDENTIAL, problem.got if problem else "no P-256 key")
-    path = find_path(credential)
+    path = find_path(credential).at(now)
     problem = path.problem or validity_of_issuers(path, now) or path.delegation_problem
     if problem is not None:
         raise AccessRefused(AccessReason.UNTRUSTED, problem.got)
