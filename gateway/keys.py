@@ -24,6 +24,7 @@ from gateway.renewal.credential import authentication_service, own_credential
 from stir.authentication import AuthenticationService
 
 _SECRET_BYTES: Final = 32
+_SHORTEST_TOKEN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Keys:
     out_of_band: OutOfBandKeys = field(default_factory=OutOfBandKeys)
     call_placement_anchors: tuple[x509.Certificate, ...] = ()
     trust_list_administrator: tuple[x509.Certificate, ...] = ()
+    api_tokens: tuple[str | None, ...] = field(default=(), repr=False)
+    remote_token: str | None = field(default=None, repr=False)
 
 
 def load_keys(config: Config) -> Keys:
@@ -67,6 +70,8 @@ def load_keys(config: Config) -> Keys:
         out_of_band=load_out_of_band_keys(config.stir.oob),
         call_placement_anchors=_call_placement_anchors(config),
         trust_list_administrator=_trust_list_administrator(config),
+        api_tokens=_api_tokens(config),
+        remote_token=_remote_token(config),
     )
 
 
@@ -80,6 +85,9 @@ def _server_pairs(config: Config) -> list[tuple[str, Path, Path]]:
     repository = config.stir.repository
     if repository is not None:
         pairs.append(("stir.repository", repository.certificate, repository.key))
+    for key, section in (("stir.api", config.stir.api), ("stir.remote", config.stir.remote)):
+        if section is not None and section.certificate is not None and section.key is not None:
+            pairs.append((key, section.certificate, section.key))
     placement = config.stir.call_placement
     if placement is not None:
         pairs.append(("stir.call_placement", placement.certificate, placement.key))
@@ -90,6 +98,12 @@ def _anchor_files(config: Config) -> list[tuple[str, Path | None]]:
     files: list[tuple[str, Path | None]] = [
         ("sip.trust_anchors", config.sip.trust_anchors),
         ("fetch.trust_anchors", config.fetch.trust_anchors),
+        ("stir.remote.trust_anchors", config.stir.remote.trust_anchors)
+        if config.stir.remote
+        else ("stir.remote", None),
+        ("stir.api.client_trust_anchors", config.stir.api.client_trust_anchors)
+        if config.stir.api
+        else ("stir.api", None),
         ("stir.oob.trust_anchors", config.stir.oob.trust_anchors if config.stir.oob else None),
     ]
     files += [
@@ -155,6 +169,31 @@ def _call_placement_anchors(config: Config) -> tuple[x509.Certificate, ...]:
     if settings is None:
         return ()
     return sti_anchors(settings.trust_anchors, "stir.call_placement") or _sti_anchors(config)
+
+
+def _api_tokens(config: Config) -> tuple[str | None, ...]:
+    """The bearer token of each client of the signing interface, None for those without."""
+    settings = config.stir.api
+    tokens: list[str | None] = []
+    for index, client in enumerate(settings.client if settings is not None else ()):
+        key = f"stir.api.client[{index}].token"
+        if client.token is None and client.token_file is None:
+            tokens.append(None)
+            continue
+        token = read_secret(client.token, client.token_file, key)
+        if len(token) < _SHORTEST_TOKEN:
+            raise ConfigError(key, f"needs {_SHORTEST_TOKEN} characters or more")
+        if token in tokens:
+            raise ConfigError(key, "is another client's too")
+        tokens.append(token)
+    return tuple(tokens)
+
+
+def _remote_token(config: Config) -> str | None:
+    remote = config.stir.remote
+    if remote is None or (remote.token is None and remote.token_file is None):
+        return None
+    return read_secret(remote.token, remote.token_file, "stir.remote.token")
 
 
 def derived_key(state_directory: Path, purpose: str, length: int = 32) -> bytes:

@@ -21,12 +21,14 @@ from gateway.http.fetch import AddressSource, GuardedClient
 from gateway.http.listener import HttpListener
 from gateway.http.preloading import Preloading
 from gateway.http.repository import CertificateRepository
+from gateway.http.signing_api import SigningApiServer
 from gateway.identity import IdentityServices
 from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.oob.making import call_placement_listener, make_call_placement, make_out_of_band
 from gateway.renewal.own_certificate import OwnCertificate
 from gateway.services import make_guard_policy, server_context
+from gateway.signing.making import make_signing_api, signing_api_listener
 from gateway.trust_list import make_trust_anchors
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
@@ -88,6 +90,7 @@ class StirService:
             config, keys.authentication, keys.sti_trust_anchors, client, resolver, wall_clock
         )
         self.out_of_band = make_out_of_band(config, keys, self.identity, resolver, wall_clock)
+        self.api = self._make_api(keys, wall_clock)
         self.call_placement = make_call_placement(
             config.stir.call_placement,
             keys.call_placement_anchors,
@@ -98,6 +101,15 @@ class StirService:
         placement = config.stir.call_placement
         if placement is not None and self.call_placement and not placement.trust_anchors:
             self.anchors.follow(self.call_placement.replace_anchors)
+
+    def _make_api(self, keys: Keys, wall_clock: Callable[[], float]) -> SigningApiServer | None:
+        config = self._config
+        if config.stir.api is None:
+            return None
+        verification = make_verification(config, keys, replay=config.stir.api.refuse_replay)
+        if verification is not None:
+            self.anchors.follow(verification.replace_anchors)
+        return make_signing_api(config.stir.api, keys, verification, self.certificates, wall_clock)
 
     async def start(self) -> None:
         """Listen; raises ConfigError where a port is not to be had."""
@@ -169,6 +181,14 @@ class StirService:
                 ("action", "outcome"),
                 lambda: client.outcomes,
             )
+        if self.api is not None:
+            api = self.api
+            metrics.counts(
+                "signing_api_requests",
+                "Requests to our STI-AS/VS interface, by client, resource and outcome",
+                ("client", "resource", "outcome"),
+                lambda: api.requests,
+            )
         if placement is not None:
             metrics.gauge(
                 "call_placement_entries", "Entries held by our CPS", lambda: len(placement.store)
@@ -189,6 +209,9 @@ class StirService:
             tls = server_context(repository.certificate, repository.key)
             listener = HttpListener(application, repository.address, repository.port, tls=tls)
             listeners.append(("stir.repository", listener))
+        api = self._config.stir.api
+        if api is not None and self.api is not None:
+            listeners.append(("stir.api", signing_api_listener(api, self.api)))
         placement = self._config.stir.call_placement
         if placement is not None and self.call_placement is not None:
             listener = call_placement_listener(placement, self.call_placement)
@@ -201,8 +224,13 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def make_verification(config: Config, keys: Keys) -> VerificationService | None:
-    """Return the verification service, or None where none is configured."""
+def make_verification(
+    config: Config, keys: Keys, *, replay: bool = True
+) -> VerificationService | None:
+    """Return a verification service, or None where none is configured.
+
+    Without `replay` a PASSporT may be verified again, as a switch does that asks twice.
+    """
     settings = config.stir.verification
     if settings is None:
         return None
@@ -217,7 +245,8 @@ def make_verification(config: Config, keys: Keys) -> VerificationService | None:
         p256_issuers=settings.require_p256_issuers,
         extra_ports=frozenset(config.fetch.ports),
     )
-    return VerificationService(policy, keys.sti_trust_anchors, ReplayCache(settings.replay_entries))
+    cache = ReplayCache(settings.replay_entries) if replay else None
+    return VerificationService(policy, keys.sti_trust_anchors, cache)
 
 
 def _priority_authorities(config: Config) -> dict[str, frozenset[str]]:

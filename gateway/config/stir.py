@@ -20,6 +20,7 @@ from gateway.config.base import (
 )
 from gateway.config.oob import CallPlacement, OutOfBand
 from gateway.config.rich_call_data import CallerDisplay, Priority, RichCallData
+from gateway.config.signing_api import Remote, SigningApi
 from gateway.config.trust_list import TrustList
 
 
@@ -178,6 +179,13 @@ class Stir(Section):
     oob: OutOfBand | None = Field(
         default=None,
         description="PASSporTs by way of call placement services (RFC 8816); absent: none.",
+    )
+    api: SigningApi | None = Field(
+        default=None, description="The own STI-AS/VS for other switches (ATIS-1000082)."
+    )
+    remote: Remote | None = Field(
+        default=None,
+        description="Somebody else's STI-AS/VS that signs and verifies for us; absent: none.",
     )
     call_placement: CallPlacement | None = Field(
         default=None, description="The own call placement service; absent: none."

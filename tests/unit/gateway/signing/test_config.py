@@ -1,0 +1,48 @@
+"""The section of our STI-AS/VS interface: it never starts open to strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ConfigError, load_config
+from gateway.keys import load_keys
+from tests.unit.gateway.test_config import MINIMAL, write
+
+API = '\n[stir.api]\n{more}\n[[stir.api.client]]\nname = "switch"\n{client}\n'
+TOKEN = 'token = "sixteen characters"'
+
+
+@pytest.mark.parametrize(
+    ("more", "client", "says"),
+    [
+        ("", "", "nobody is served unknown"),
+        ('address = "192.0.2.1"', TOKEN, "beyond loopback"),
+        ('address = "0.0.0.0"', TOKEN, "beyond loopback"),
+        ('certificate = "a.pem"', TOKEN, "both"),
+        ("", 'domain = "switch.example"', "client_trust_anchors"),
+        ("", f'{TOKEN}\ntoken_file = "x"', "only one"),
+        ("", f'{TOKEN}\n[[stir.api.client]]\nname = "switch"\n{TOKEN}', "same name"),
+    ],
+)
+def test_what_would_be_open_is_refused(tmp_path: Path, more: str, client: str, says: str) -> None:
+    text = MINIMAL + API.format(more=more, client=client)
+    with pytest.raises(ConfigError) as error:
+        load_config(write(tmp_path, text), {})
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("client", "says"),
+    [
+        ('token = "short"', "16 characters"),
+        (f'{TOKEN}\n[[stir.api.client]]\nname = "other"\n{TOKEN}', "another client's"),
+    ],
+)
+def test_tokens_are_long_and_each_clients_own(tmp_path: Path, client: str, says: str) -> None:
+    config = load_config(write(tmp_path, MINIMAL + API.format(more="", client=client)), {})
+    with pytest.raises(ConfigError) as error:
+        load_keys(config)
+    assert says in str(error.value)
+    assert "sixteen" not in str(error.value)
