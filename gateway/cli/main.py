@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import gateway
-from gateway.cli import cache, call, cert, demo, discover, run, sdp, show, sip, stir
+from gateway.cli import cache, call, cert, conformance, demo, discover, run, sdp, show, sip, stir
 
 app = typer.Typer(
     name="spingate",
@@ -19,6 +19,7 @@ app.command()(run.run)
 app.command()(run.check)
 app.command()(call.call)
 app.command()(discover.discover)
+app.command()(conformance.conformance)
 app.command()(show.show)
 app.add_typer(sip.app)
 app.add_typer(sdp.app)

@@ -22,6 +22,7 @@ from tests.support.troubled_scene import TroubledScene, record_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
+DIVERTING = "12125550177"
 BUSY = 486  # what the handset answers: the call was let through
 Identities = Callable[[TroubledScene], tuple[str, ...]]
 
@@ -85,7 +86,11 @@ def _other_fingerprint(scene: TroubledScene) -> str:
 
 
 def _signed_div(scene: TroubledScene) -> str:
-    return _typed(scene, "div", ("attest", "origid"), div={"tn": "12125550177"})
+    """A diversion by the holder of the number that diverts, and nobody's PASSporT of the call."""
+    signer = signer_with(scene, entries=(One(DIVERTING),))
+    header = {"alg": "ES256", "ppt": "div", "typ": "passport", "x5u": signer.x5u}
+    token = signer.token(header=header, div={"tn": DIVERTING}, attest=None, origid=None)
+    return _value(signer, token, ";alg=ES256;ppt=div")
 
 
 TABLE = [
@@ -176,20 +181,30 @@ async def test_a_passport_is_not_good_for_a_second_call(scene: TroubledScene, bo
 
 
 @pytest.mark.parametrize(
-    ("name", "identity"),
+    ("identity", "status", "reason"),
     [
-        ("a div PASSporT alone", _signed_div),
-        (
-            "a div PASSporT alone, its original's claims left in",
-            lambda s: _typed(s, "div", div={"tn": "12125550177"}),
+        pytest.param(_signed_div, 438, "diversion_without_original", id="div alone"),
+        pytest.param(
+            lambda s: _typed(s, "div", div={"tn": DIVERTING}),
+            437,
+            "authority_not_covered",
+            id="div alone, by somebody who has not the number",
+        ),
+        pytest.param(
+            lambda s: _typed(s, "rcd", rcd={"nam": "X"}), 428, "identity_missing", id="rcd alone"
         ),
     ],
 )
 async def test_what_proves_no_caller_is_refused(
-    scene: TroubledScene, bob: Handset, name: str, identity: Callable[[TroubledScene], str]
+    scene: TroubledScene,
+    bob: Handset,
+    identity: Callable[[TroubledScene], str],
+    status: int,
+    reason: str,
 ) -> None:
     call_id = f"{secrets.token_hex(8)}@crafted"
     async with caller(scene) as stranger:
         response = await stranger.call(identity(scene), call_id=call_id)
-    assert response.status_code in (428, 438)
+    record = await record_of(scene.beta, call_id)
+    assert (response.status_code, record["verdict"]["reason"]) == (status, reason)
     assert bob.got(call_id) is None
