@@ -17,6 +17,7 @@ from gateway.dns import DnsResolver
 from gateway.http.admin_client import is_running
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused, GuardedClient
 from gateway.keys import load_keys
+from gateway.own_numbers import not_covered
 from gateway.ports import check_ports
 from gateway.renewal.credential import OwnCredential, certificate_store, own_credential
 from gateway.renewal.store import CertificateStore
@@ -25,12 +26,8 @@ from sip.dns import DnsUnavailable
 from sip.locate import NotLocated, locate
 from sip.uri import SipUri
 from stir.acme.problem import AcmeError
-from stir.certificates.certificate import (
-    MalformedCredential,
-    load_credential,
-    tn_auth_list_of,
-    unfitness,
-)
+from stir.certificates.certificate import MalformedCredential, load_credential, unfitness
+from stir.certificates.grant import granted_by
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -101,7 +98,10 @@ def _renewal(store: CertificateStore) -> Finding:
 
 
 def _authority(config: Config, leaf: x509.Certificate) -> Finding:
-    listed = tn_auth_list_of(leaf)
+    grant = granted_by(leaf)
+    listed = grant.tn_auth_list
+    if grant.pending:
+        return Finding("TNAuthList", "skipped", f"by reference: {grant.reference}")
     if listed is None:
         return Finding(
             "TNAuthList", "failed", "the certificate has none", "request an STI certificate"
@@ -109,13 +109,12 @@ def _authority(config: Config, leaf: x509.Certificate) -> Finding:
     if not listed.names_numbers:
         codes = ", ".join(sorted(listed.codes))
         return Finding("TNAuthList", "passed", f"service provider codes {codes}, no numbers")
-    ends = [end for text in config.provider.numbers for end in text.split("-")]
-    missing = [end for end in ends if not listed.covers(end.lstrip("+"))]
+    missing = not_covered(config.provider.numbers, listed)
     if missing:
         return Finding(
             "TNAuthList",
             "failed",
-            f"does not cover {', '.join(missing)}",
+            f"does not cover all of {', '.join(missing)}",
             "request a certificate for the numbers of [provider]",
         )
     return Finding("TNAuthList", "passed", f"covers {', '.join(config.provider.numbers)}")

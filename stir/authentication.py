@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from stir.certificates.certificate import ES256, load_certificates, load_private_key, match_key
+from stir.certificates.certificate import (
+    ES256,
+    MalformedCredential,
+    Problem,
+    load_certificates,
+    load_private_key,
+    match_key,
+)
+from stir.certificates.claim_constraints import (
+    ClaimConstraints,
+    MalformedConstraints,
+    constraint_problem,
+    constraints_of,
+)
 from stir.content_digest import HashName, digest_of
 from stir.extensions.rcd import has_rich_call_data, rich_call_data_problem
 from stir.extensions.rcd_integrity import direct_problem
 from stir.extensions.registry import EXTENSIONS
 from stir.extensions.rph import CALLBACK
 from stir.media_keys import Fingerprint, media_keys_claim
-from stir.passport import encode_part, signing_input
+from stir.passport import MalformedPassport, encode_part, signing_input
 from stir.strict_json import MalformedJson, canonical
 from stir.telephone_number import canonicalise
 
@@ -57,8 +71,11 @@ class AuthenticationService:
         MalformedCredential or KeyMismatch, both the configuration's fault.
         """
         self._key = load_private_key(private_key_pem)
+        self._constraints: tuple[ClaimConstraints, ...] = ()
         if certificate_pem is not None:
-            match_key(self._key, load_certificates(certificate_pem)[0])
+            certificates = load_certificates(certificate_pem)
+            match_key(self._key, certificates[0])
+            self._constraints = _constraints(certificates)
         self.x5u = x5u
         # Both headers never change: serialising them once saves a tenth of a signature.
         self._plain = encode_part(canonical({"alg": "ES256", "typ": "passport", "x5u": x5u}))
@@ -93,8 +110,13 @@ class AuthenticationService:
         if request.ppt not in (None, ppt):
             raise CannotSign(f"attest and origid are claims of shaken, not of {request.ppt}")
         header = self._header(ppt)
+        claims = claims_of(request)
+        if self._constraints:
+            problem = constraint_problem(self._constraints, claims)
+            if problem is not None:
+                raise CannotSign(_not_permitted(problem))
         try:
-            payload = encode_part(canonical(claims_of(request)))
+            payload = encode_part(canonical(claims))
         except MalformedJson as error:
             raise CannotSign(str(error)) from None
         token = self._signed(f"{header}.{payload}".encode("ascii"))
@@ -119,8 +141,12 @@ class AuthenticationService:
         """Return a token with a payload of the caller's own, for extensions such as ``spin``.
 
         `header_extra` (such as ``{"ppt": "spin"}``) is added to `alg`, `typ` and `x5u`, and may not
-        replace them. Raises MalformedPassport for values that JSON cannot carry.
+        replace them. Raises MalformedPassport for values that JSON cannot carry, and for claims
+        outside the certificate's constraints.
         """
+        problem = constraint_problem(self._constraints, payload)
+        if problem is not None:
+            raise MalformedPassport(_not_permitted(problem))
         header = {**header_extra, "alg": "ES256", "typ": "passport", "x5u": self.x5u}
         return self._signed(signing_input(header, payload))
 
@@ -136,6 +162,17 @@ class AuthenticationService:
         r, s = decode_dss_signature(self._key.sign(octets, ES256))
         signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
         return f"{octets.decode('ascii')}.{encode_part(signature)}"
+
+
+def _constraints(certificates: Sequence[x509.Certificate]) -> tuple[ClaimConstraints, ...]:
+    try:
+        return tuple(found for each in certificates for found in constraints_of(each))
+    except MalformedConstraints as error:
+        raise MalformedCredential(f"its claim constraints: {error}") from None
+
+
+def _not_permitted(problem: Problem) -> str:
+    return f"the certificate does not permit it: {problem.got}; expected {problem.expected}"
 
 
 def claims_of(request: SigningRequest) -> dict[str, object]:

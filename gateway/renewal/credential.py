@@ -13,6 +13,7 @@ from cryptography import x509
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.own_numbers import warn_if_not_covered
 from gateway.renewal.store import CertificateStore
 from stir.acme.problem import AcmeError
 from stir.authentication import AuthenticationService
@@ -128,6 +129,8 @@ class Signer:
         self._wall_clock = wall_clock
         self.reloads = {"same": 0, "switched": 0, "refused": 0}
         self._current = own_credential(config)
+        if self._current is not None:
+            warn_if_not_covered(config.provider.numbers, self._current.leaf)
 
     @property
     def x5u(self) -> str:
@@ -176,6 +179,7 @@ class Signer:
         self._current = fresh
         self._config = config or self._config
         self.reloads["switched"] += 1
+        warn_if_not_covered(self._config.provider.numbers, fresh.leaf)
         _log.info("signing with a new credential", x5u=fresh.x5u, days=round(self.days_left, 2))
         return True
 

@@ -121,7 +121,10 @@ async def test_an_expired_certificate_fails(world: World) -> None:
 async def test_numbers_outside_the_certificate_are_named(world: World) -> None:
     world.issue(TnAuthList((Range("14155550100", 50),)))
     found = (await world.findings())["TNAuthList"]
-    assert (found.outcome, found.detail) == ("failed", "does not cover +14155550199")
+    assert (found.outcome, found.detail) == (
+        "failed",
+        "does not cover all of +14155550100-+14155550199",
+    )
 
 
 async def test_a_certificate_of_codes_only_names_them(world: World) -> None:
