@@ -12,6 +12,7 @@ from gateway.asserted_headers import is_anonymous, own_headers
 from gateway.caller_data import SignedBeside
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import resolution_record
+from gateway.calls.redirection import redirection
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
@@ -46,9 +47,12 @@ class OutboundSetup(CallSetup):
         self.record.caller, self.record.called = caller.number, number
         if not caller.may_call(number):
             raise CallRefused(403, "This trunk may not call that prefix")
-        if number in self.wiring.numbers:
+        trunk = self.wiring.callers.trunk(self.flow)
+        redirects = trunk is not None and trunk.mode == "redirect"
+        if number in self.wiring.numbers and not redirects:
             self.direction = self.record.direction = "local"
-        self.admit(caller.name, caller.max_calls, 403)
+        if not redirects:
+            self.admit(caller.name, caller.max_calls, 403)
         self.request = self.request.with_headers(
             own_headers(
                 self.request.headers,
@@ -60,6 +64,10 @@ class OutboundSetup(CallSetup):
         if self.wiring.caller_data is not None:
             headers, self._beside = self.wiring.caller_data.applied(self.request, caller)
             self.request = self.request.with_headers(headers)
+        if trunk is not None and redirects:
+            self._sign(caller, number, "outbound")
+            domain = self.wiring.config.provider.domain
+            raise redirection(self.request, trunk, number, domain)
         if self.direction == "local":
             await self._stay(caller, number)
         else:

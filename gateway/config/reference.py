@@ -106,6 +106,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "stir.oob.trust_anchors": "keys/https-roots.pem",
     "stir.oob.recipient.numbers": ["+14155550100-+14155550199"],
     "stir.oob.recipient.key": "keys/peer-oob.pem",
+    "trunk.redirect_host": "switch.edge.example",
     "stir.api.certificate": "keys/https.pem",
     "stir.api.key": "keys/https.key",
     "stir.api.client_trust_anchors": "keys/clients.pem",

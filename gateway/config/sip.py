@@ -237,6 +237,29 @@ class Trunk(Section):
     media: Literal["bridge", "pass"] = Field(
         default="bridge", description="Bridge the trunk's media, or pass its SDP untouched."
     )
+    mode: Literal["call", "redirect"] = Field(
+        default="call",
+        description="call: calls of the trunk go on from here. redirect: each gets a 302 with its "
+        "Identity, and the trunk routes it itself.",
+    )
+    redirect_identity: Literal["header", "contact", "both"] = Field(
+        default="header",
+        description="Where Identity and Date stand in the 302: as its header fields, in the header "
+        "part of the Contact URI, or both.",
+    )
+    redirect_host: Text | None = Field(
+        default=None,
+        description="HOST or HOST:PORT of the Contact URI; that of the Request-URI if absent.",
+    )
+
+    @model_validator(mode="after")
+    def _redirects_or_diverts(self) -> Self:
+        if self.mode == "redirect" and self.may_divert:
+            raise ValueError("mode 'redirect' signs calls that begin here: no 'may_divert'")
+        host, _, port = (self.redirect_host or "host").partition(":")
+        if parse_host(host) is None or (port and not port.isdecimal()):
+            raise ValueError("'redirect_host' is HOST or HOST:PORT")
+        return self
 
     @model_validator(mode="after")
     def _default_number_is_its_own(self) -> Self:
