@@ -7,6 +7,7 @@ call on to another one (RFC 8946 section 4.1). Nothing is signed on top of what 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -118,7 +119,8 @@ class DivertedSetup(OutboundSetup):
         for value in identity_values(self.received):
             headers = headers.append("Identity", value)
         self.request = self.request.with_headers(headers)
-        routes = await self._resolve(caller, number)
+        # Who asks for the new number is who forwards: ours is no word for the foreign caller's.
+        routes = await self._resolve(replace(caller, number=self._div), number)
         exchange = await self._bridge(caller, WEBRTC)
         self.request, self.record.passport = self.wiring.identity.divert(
             self.request, self._verdict, div=self._div, dest=number

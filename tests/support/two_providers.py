@@ -4,7 +4,8 @@
     beta  .20 peers, .21 access, the same; users bob and dave
 
 Numbers ...0130 to 0139 of either provider are routed to a UDP user agent at .70 (alpha) and .80
-(beta), media untouched; ...0140 to 0149 likewise with plain RTP from the gateway.
+(beta), media untouched; ...0140 to 0149 likewise with plain RTP from the gateway. Beta's PBXs may
+forward what they are called for: that of 0130 from .80, that of 0140 from .81.
 """
 
 from __future__ import annotations
@@ -115,6 +116,19 @@ password = "dave's secret"
 numbers = ["{DAVE}"]
 media = "rtp"
 
+[[trunk]]
+name = "branch"
+sources = ["{SHIPPED}.80/32"]
+numbers = ["+12125550130-+12125550139"]
+may_divert = true
+media = "pass"
+
+[[trunk]]
+name = "exchange"
+sources = ["{SHIPPED}.81/32"]
+numbers = ["+12125550140-+12125550149"]
+may_divert = true
+
 [[route]]
 numbers = ["+12125550130-+12125550139"]
 uri = "sip:{{number}}@{SHIPPED}.80:5060;transport=udp"
@@ -214,6 +228,11 @@ class TwoProviders:
         at = self.alpha if host == 70 else self.beta
         wire = await DatagramWire.open(self.address(host), self._udp_of(at))
         return self.keep(RawPhone(wire, "+12125550130", at.domain))
+
+    async def exchange(self) -> RawPhone:
+        """Beta's PBX at .81, which forwards calls to 0140 with its media bridged."""
+        wire = await self.wire(self.address(21), "udp", f"{self.scene.prefix}.81")
+        return self.keep(RawPhone(wire, "+12125550140", self.beta.domain))
 
     async def peer(self, provider: Provider) -> RawPhone:
         """A stranger at a provider's peers listener."""

@@ -72,6 +72,7 @@ def test_a_forwarded_call_leaves_with_its_identity_and_a_div(scene: CallScene) -
     assert FOREIGN in (sent.headers.get("From") or "")
     assert sent.headers.all("P-Asserted-Identity") == (f"<sip:{FOREIGN}@alpha.example;user=phone>",)
     assert "Date" in sent.headers
+    assert scene.resolver.asked == [(BOB, TRUNK_NUMBER)]
     scene.only.answer(486)
     (record,) = scene.records.written
     assert (record.diverted_from, record.caller, record.called) == (TRUNK_NUMBER, FOREIGN, BOB)
