@@ -54,7 +54,8 @@ def live_facts(request: Request, *, accept_asserted: bool) -> CallFacts:
     What is proven has to be what people see and what is done. The number in From is displayed:
     P-Asserted-Identity counts where From shows none, or the same one as dialled at home, or where
     it is accepted anyway. The number in the Request-URI is called: a token for somebody else's To
-    would otherwise be good for calls to everybody (RFC 8946 section 1).
+    would otherwise be good for calls to everybody (RFC 8946 section 1). Where the call was
+    forwarded there, div PASSporTs have to lead from that token to this number.
     """
     facts = call_facts(request)
     shown = _uris(request, "From")
