@@ -11,6 +11,7 @@ from gateway.call_facts import call_facts, identity_values, live_facts
 from gateway.caller_data import SignedBeside
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
+from gateway.revocation import RevocationService
 from sip.fields import format_date
 from sip.headers import Headers
 from sip.message import Request
@@ -43,11 +44,13 @@ class IdentityServices:
         certificates: CertificateSource,
         clock: Callable[[], float],
         *,
+        revocation: RevocationService | None = None,
         accept_asserted: bool = False,
         max_diversions: int = MAX_DIVERSIONS,
     ) -> None:
         self._accept_asserted = accept_asserted
         self._max_diversions = max_diversions
+        self._revocation = revocation
         self._authentication = authentication
         self._verification = verification
         self._certificates = certificates
@@ -167,6 +170,8 @@ class IdentityServices:
     ) -> tuple[CallVerdict, tuple[str, ...]]:
         begun = service.begin(identities, facts, self._clock(), self._certificates.knows)
         credentials = await self._certificates.get_all(begun.needed)
+        if self._revocation is not None:
+            await self._revocation.prepare(credentials.values())
         verdict = service.conclude(begun, credentials, self._clock(), remember=remember)
         return verdict, begun.needed
 

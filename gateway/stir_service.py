@@ -27,11 +27,13 @@ from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.oob.making import call_placement_listener, make_call_placement, make_out_of_band
 from gateway.renewal.own_certificate import OwnCertificate
+from gateway.revocation_making import make_records, make_revocation
 from gateway.services import make_guard_policy, server_context
 from gateway.signing.making import make_signing_api, signing_api_listener
 from gateway.trust_list import make_trust_anchors
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
+from stir.certificates.revocation import RevocationRecords
 from stir.extensions.div_signing import MAX_DIVERSIONS
 from stir.replay import ReplayCache
 from stir.verification import VerificationPolicy, VerificationService
@@ -78,11 +80,15 @@ class StirService:
             on_stored=self._preloading.saved,
         )
         settings = config.stir.verification
+        records = make_records(config.stir.revocation, keys.policy_administrators)
+        verification = make_verification(config, keys, records)
+        self.revocation = make_revocation(config, records, verification, resolver, wall_clock)
         self.identity = IdentityServices(
             keys.authentication,
             verification,
             self.certificates,
             wall_clock,
+            revocation=self.revocation,
             accept_asserted=settings is not None and settings.accept_asserted_identity,
             max_diversions=MAX_DIVERSIONS if settings is None else settings.max_diversions,
         )
@@ -119,6 +125,9 @@ class StirService:
         for work in (self.certificates.keep_fresh(), self.anchors.keep()):
             task = asyncio.get_running_loop().create_task(work)
             self._stack.push_async_callback(_ended, task)
+        if self.revocation is not None:
+            await self.revocation.start()
+            self._stack.push_async_callback(self.revocation.stop)
         if self.out_of_band is not None:
             self._stack.push_async_callback(self.out_of_band.close)
         for key, listener in self._listeners():
@@ -136,7 +145,10 @@ class StirService:
 
     def readers(self) -> dict[str, StateReader]:
         """Return what the operator can list."""
-        return {"certificates": self._preloading.listing}
+        readers = {"certificates": self._preloading.listing}
+        if self.revocation is not None:
+            readers["revocation"] = self.revocation.listing
+        return readers
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the operator can do, for the admin interface."""
@@ -171,6 +183,7 @@ class StirService:
         self.own_certificate.gauges(metrics)
         self.anchors.gauges(metrics)
         self._out_of_band_gauges(metrics)
+        self._revocation_gauges(metrics)
 
     def _out_of_band_gauges(self, metrics: Metrics) -> None:
         client, placement = self.out_of_band, self.call_placement
@@ -200,6 +213,21 @@ class StirService:
                 lambda: {(reason,): count for reason, count in placement.refused.items()},
             )
 
+    def _revocation_gauges(self, metrics: Metrics) -> None:
+        service = self.revocation
+        if service is None:
+            return
+        text = "Certificate paths checked for revocation, by result; stale: by an expired list"
+        metrics.counts("revocation", text, ("result",), service.counts)
+        metrics.counts(
+            "revocation_fetches",
+            "Revocation lists and OCSP answers fetched, by source and outcome",
+            ("source", "outcome"),
+            lambda: service.fetches,
+        )
+        metrics.gauge("revocation_sources", "Revocation sources known", service.known)
+        metrics.gauge("revocation_sources_expired", "Sources with nothing current", service.expired)
+
     def _listeners(self) -> list[tuple[str, HttpListener]]:
         """The HTTP servers, each with the configuration key it is made from."""
         listeners = []
@@ -225,7 +253,11 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def make_verification(
-    config: Config, keys: Keys, *, replay: bool = True
+    config: Config,
+    keys: Keys,
+    revocation: RevocationRecords | None = None,
+    *,
+    replay: bool = True,
 ) -> VerificationService | None:
     """Return a verification service, or None where none is configured.
 
@@ -246,7 +278,7 @@ def make_verification(
         extra_ports=frozenset(config.fetch.ports),
     )
     cache = ReplayCache(settings.replay_entries) if replay else None
-    return VerificationService(policy, keys.sti_trust_anchors, cache)
+    return VerificationService(policy, keys.sti_trust_anchors, cache, revocation=revocation)
 
 
 def _priority_authorities(config: Config) -> dict[str, frozenset[str]]:

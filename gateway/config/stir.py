@@ -19,6 +19,7 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.oob import CallPlacement, OutOfBand
+from gateway.config.revocation import Revocation
 from gateway.config.rich_call_data import CallerDisplay, Priority, RichCallData
 from gateway.config.signing_api import Remote, SigningApi
 from gateway.config.trust_list import TrustList
@@ -161,6 +162,9 @@ class Stir(Section):
     verification: Verification | None = Field(
         default=None,
         description="The verification service; absent: calls from peers are refused.",
+    )
+    revocation: Revocation = Field(
+        default=Revocation(), description="Whether certificates of peers are revoked."
     )
     repository: Repository | None = Field(
         default=None, description="The own certificate repository; absent: served elsewhere."

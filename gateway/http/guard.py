@@ -18,10 +18,11 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_URL: Final = 2048
 HTTPS_PORT: Final = 443
+HTTP_PORT: Final = 80
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # The last label has a letter, so no spelling of an IPv4 address (127.1, 0x7f000001) is a name.
 _URL: Final = re.compile(
-    rf"(?i:https)://(?P<host>(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?"
+    rf"(?P<scheme>(?i:https?))://(?P<host>(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?"
     r"|(?:[0-9]{1,3}\.){1,3}[0-9]{1,3}|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
 )
@@ -78,12 +79,14 @@ class GuardPolicy:
 
     ports: allowed ones; allow_networks: special-purpose networks that are allowed all the same
     (a demonstration on loopback, a private interconnection); deny_networks: refused whatever else
-    is said, for instance the gateway's own addresses.
+    is said, for instance the gateway's own addresses. plain_http: http as well as https, for what
+    is signed by itself.
     """
 
     ports: frozenset[int] = frozenset({443, 8443})
     allow_networks: tuple[IpNetwork, ...] = ()
     deny_networks: tuple[IpNetwork, ...] = ()
+    plain_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,10 @@ def check_url(text: str, policy: GuardPolicy) -> GuardedUrl:
     Raises UrlRefused.
     """
     parts = _URL.fullmatch(text) if len(text) <= MAX_URL else None
-    if parts is None:
+    https = parts is not None and parts["scheme"].lower() == "https"
+    if parts is None or not (https or policy.plain_http):
         raise UrlRefused(RefusalReason.URL, "not a plain https URL")
-    port = int(parts["port"] or HTTPS_PORT)
+    port = int(parts["port"] or (HTTPS_PORT if https else HTTP_PORT))
     if port not in policy.ports:
         raise UrlRefused(RefusalReason.PORT, f"port {port} is not allowed")
     return GuardedUrl(text, parts["host"].strip("[]").lower(), port, parts["path"] or "/")

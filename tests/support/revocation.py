@@ -180,13 +180,16 @@ def ocsp_answer(
     *,
     status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
     signer: x509.Certificate | None = None,
+    attached: bool = True,
+    by_name: bool = False,
     this_update: float = NOW - 600,
     next_update: float | None = NOW + 3600,
     extensions: Sequence[Added] = (),
     algorithm: hashes.SHA1 | hashes.SHA256 | None = None,
 ) -> bytes:
-    """An OCSP response in DER, signed by `key`, with the signer's certificate where it is given."""
+    """An OCSP response in DER, signed by `key`, which belongs to the issuer or the `signer`."""
     revoked = status is ocsp.OCSPCertStatus.REVOKED
+    encoding = "NAME" if by_name else "HASH"
     builder = (
         ocsp.OCSPResponseBuilder()
         .add_response(
@@ -199,9 +202,9 @@ def ocsp_answer(
             revocation_time=moment(this_update) if revoked else None,
             revocation_reason=x509.ReasonFlags.key_compromise if revoked else None,
         )
-        .responder_id(ocsp.OCSPResponderEncoding.HASH, signer or issuer)
+        .responder_id(ocsp.OCSPResponderEncoding[encoding], signer or issuer)
     )
-    if signer is not None:
+    if signer is not None and attached:
         builder = builder.certificates([signer])
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
