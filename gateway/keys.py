@@ -21,9 +21,10 @@ from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.oob.keys import OutOfBandKeys, load_out_of_band_keys
 from gateway.renewal.credential import authentication_service, own_credential
-from gateway.revocation_making import load_administrators
+from gateway.revocation_making import load_administrators, load_logs
 from stir.authentication import AuthenticationService
 from stir.certificates.revocation_sources import PolicyAdministrator
+from stir.certificates.transparency import Log
 
 _SECRET_BYTES: Final = 32
 _SHORTEST_TOKEN: Final = 16
@@ -45,6 +46,7 @@ class Keys:
     api_tokens: tuple[str | None, ...] = field(default=(), repr=False)
     remote_token: str | None = field(default=None, repr=False)
     policy_administrators: tuple[PolicyAdministrator, ...] = ()
+    transparency_logs: tuple[Log, ...] = ()
 
 
 def load_keys(config: Config) -> Keys:
@@ -72,6 +74,7 @@ def load_keys(config: Config) -> Keys:
         admin_token=read_secret(admin.token, admin.token_file, "admin.token") if admin else None,
         out_of_band=load_out_of_band_keys(config.stir.oob),
         policy_administrators=load_administrators(config.stir.revocation),
+        transparency_logs=load_logs(config.stir.transparency),
         call_placement_anchors=_call_placement_anchors(config),
         trust_list_administrator=_trust_list_administrator(config),
         api_tokens=_api_tokens(config),

@@ -1,4 +1,4 @@
-"""The revocation check made from its configuration."""
+"""The checks for revocation and for transparency, made from its configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography import x509
 
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
-from gateway.config.revocation import Revocation
+from gateway.config.revocation import Revocation, Transparency
 from gateway.config.root import Config
 from gateway.http.fetch import AddressSource, FetchLimits, GuardedClient
 from gateway.http.guard import HTTP_PORT
@@ -20,6 +20,7 @@ from stir.certificates.certificate import MalformedCredential, load_certificates
 from stir.certificates.crl import may_sign_lists
 from stir.certificates.revocation import RevocationPolicy, RevocationRecords
 from stir.certificates.revocation_sources import PolicyAdministrator
+from stir.certificates.transparency import Log, MalformedLogKey, load_log_key
 from stir.verification import VerificationService
 
 
@@ -37,6 +38,18 @@ def load_administrators(settings: Revocation) -> tuple[PolicyAdministrator, ...]
             if not any(may_sign_lists(certificate) for certificate in certificates):
                 raise ConfigError(key, f"{path} may not sign lists (key usage cRLSign)")
         found.append(PolicyAdministrator(administrator.url, tuple(certificates)))
+    return tuple(found)
+
+
+def load_logs(settings: Transparency) -> tuple[Log, ...]:
+    """Read the keys of the transparency logs; raises ConfigError with the key's path."""
+    found = []
+    for index, log in enumerate(settings.log):
+        key = f"stir.transparency.log[{index}].key"
+        try:
+            found.append(Log(log.name, load_log_key(read_file(log.key, key)), log.operator))
+        except MalformedLogKey as error:
+            raise ConfigError(key, f"{log.key}: {error}") from None
     return tuple(found)
 
 

@@ -34,6 +34,7 @@ from gateway.trust_list import make_trust_anchors
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
 from stir.certificates.revocation import RevocationRecords
+from stir.certificates.transparency import Transparency
 from stir.extensions.div_signing import MAX_DIVERSIONS
 from stir.replay import ReplayCache
 from stir.verification import VerificationPolicy, VerificationService
@@ -60,7 +61,8 @@ class StirService:
             config.fetch.cache_entries, stale_if_error=config.fetch.stale_if_error_seconds
         )
         self.anchors = make_trust_anchors(config, keys, resolver, wall_clock)
-        builder, verification = PathBuilder(()), make_verification(config, keys)
+        self._records = make_records(config.stir.revocation, keys.policy_administrators)
+        builder, verification = PathBuilder(()), make_verification(config, keys, self._records)
         self.anchors.follow(builder.replace_anchors)
         if verification is not None:
             self.anchors.follow(verification.replace_anchors)
@@ -80,9 +82,7 @@ class StirService:
             on_stored=self._preloading.saved,
         )
         settings = config.stir.verification
-        records = make_records(config.stir.revocation, keys.policy_administrators)
-        verification = make_verification(config, keys, records)
-        self.revocation = make_revocation(config, records, verification, resolver, wall_clock)
+        self.revocation = make_revocation(config, self._records, verification, resolver, wall_clock)
         self.identity = IdentityServices(
             keys.authentication,
             verification,
@@ -112,7 +112,10 @@ class StirService:
         config = self._config
         if config.stir.api is None:
             return None
-        verification = make_verification(config, keys, replay=config.stir.api.refuse_replay)
+        # It asks the same records; what it is the first to need is fetched in the background.
+        verification = make_verification(
+            config, keys, self._records, replay=config.stir.api.refuse_replay
+        )
         if verification is not None:
             self.anchors.follow(verification.replace_anchors)
         return make_signing_api(config.stir.api, keys, verification, self.certificates, wall_clock)
@@ -145,10 +148,11 @@ class StirService:
 
     def readers(self) -> dict[str, StateReader]:
         """Return what the operator can list."""
-        readers = {"certificates": self._preloading.listing}
-        if self.revocation is not None:
-            readers["revocation"] = self.revocation.listing
-        return readers
+        revocation = self.revocation
+        return {
+            "certificates": self._preloading.listing,
+            "revocation": revocation.listing if revocation is not None else list,
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the operator can do, for the admin interface."""
@@ -278,7 +282,14 @@ def make_verification(
         extra_ports=frozenset(config.fetch.ports),
     )
     cache = ReplayCache(settings.replay_entries) if replay else None
-    return VerificationService(policy, keys.sti_trust_anchors, cache, revocation=revocation)
+    logs, require = keys.transparency_logs, config.stir.transparency.require
+    return VerificationService(
+        policy,
+        keys.sti_trust_anchors,
+        cache,
+        revocation=revocation,
+        transparency=Transparency(logs, require=require) if logs else None,
+    )
 
 
 def _priority_authorities(config: Config) -> dict[str, frozenset[str]]:

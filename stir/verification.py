@@ -16,6 +16,7 @@ from cryptography import x509
 from stir.certificates.certificate import Credential, CredentialUnavailable
 from stir.certificates.chain import Path, PathBuilder
 from stir.certificates.revocation import RevocationRecords
+from stir.certificates.transparency import Transparency
 from stir.checks.diversion_step import (
     is_diverted,
     lay_out_nested,
@@ -88,16 +89,18 @@ class VerificationService:
         replay: ReplayCache | None,
         *,
         revocation: RevocationRecords | None = None,
+        transparency: Transparency | None = None,
     ) -> None:
         """`anchors` are the trusted roots; with none of them every chain is untrusted.
 
         `replay` may be shared between services; None leaves the replay check out, and None for
-        `revocation` that check.
+        `revocation` or `transparency` that check.
         """
         self._policy = policy
         self._builder = PathBuilder(anchors, p256_issuers=policy.p256_issuers)
         self._replay = replay
         self._revocation = revocation
+        self._transparency = transparency
         # A path's signatures hold for ever; only its validity periods are checked at each call.
         self._paths: OrderedDict[bytes, Path] = OrderedDict()
 
@@ -160,6 +163,7 @@ class VerificationService:
                 inspection.credential = credentials.get(url, missing)
             inspection.find_path = self.path_of
             inspection.revocation = self._revocation
+            inspection.transparency = self._transparency
             inspection.replay = self._replay if remember else None
             inspection.now = now
         return _concluded(verification.inspections)

@@ -15,7 +15,7 @@ from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import ConfigError
 from gateway.http.admin_client import NoGateway, ask_admin
 
-What = Literal["calls", "peers", "config", "cache", "media", "transactions"]
+What = Literal["calls", "peers", "config", "cache", "media", "transactions", "revocation"]
 
 
 def show(
@@ -23,7 +23,7 @@ def show(
     config: ConfigFile,
     as_json: Json = False,
 ) -> None:
-    """Show what a running gateway holds: calls, peers, config, cache, media or transactions."""
+    """Show what a running gateway holds: calls, peers, caches, sources of revocation, the rest."""
     settings = read_config(config)
     try:
         entries = asyncio.run(ask_admin(settings, f"/v1/{what}"))[what]

@@ -135,6 +135,8 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "stir.priority.authority.service_provider_codes": ["1234"],
     "stir.trust_list.url": "https://policy-administrator.example/api/v1/ca-list",
     "stir.trust_list.administrator": "keys/sti-pa.pem",
+    "stir.transparency.log.name": "example log",
+    "stir.transparency.log.key": "keys/log.pem",
     "stir.revocation.administrator.url": "https://sti-pa.example/crl",
     "stir.revocation.administrator.certificates": ["keys/sti-pa-crl.pem"],
     "fetch.trust_anchors": "keys/https-roots.pem",

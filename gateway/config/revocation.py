@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.base import Count, FilePath, Flag, Seconds, Section, Text
 
@@ -80,3 +80,39 @@ class Revocation(Section):
     administrator: tuple[Administrator, ...] = Field(
         default=(), max_length=16, description="A policy administrator's list."
     )
+
+
+class TransparencyLog(Section):
+    """A transparency log whose timestamps count."""
+
+    name: Text = Field(min_length=1, max_length=64, description="Name of the log, for people.")
+    key: FilePath = Field(description="PEM public key of the log (P-256, or RSA of 2048 bits).")
+    operator: Text = Field(
+        default="", max_length=64, description="Who runs it; absent: nobody who runs another one."
+    )
+
+
+class Transparency(Section):
+    """Whether peers' certificates were logged (draft-ietf-stir-certificate-transparency).
+
+    Timestamps of the logs below are checked wherever a certificate has any.
+    """
+
+    require: Count = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Logs of different operators that must vouch for a certificate, else 437.",
+    )
+    log: tuple[TransparencyLog, ...] = Field(
+        default=(), max_length=64, description="A transparency log whose timestamps count."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        operators = {log.operator or log.name for log in self.log}
+        if self.require > len(operators):
+            raise ValueError(
+                f"'require' is {self.require}, but only {len(operators)} operators' logs are given"
+            )
+        return self

@@ -19,7 +19,7 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.oob import CallPlacement, OutOfBand
-from gateway.config.revocation import Revocation
+from gateway.config.revocation import Revocation, Transparency
 from gateway.config.rich_call_data import CallerDisplay, Priority, RichCallData
 from gateway.config.signing_api import Remote, SigningApi
 from gateway.config.trust_list import TrustList
@@ -165,6 +165,9 @@ class Stir(Section):
     )
     revocation: Revocation = Field(
         default=Revocation(), description="Whether certificates of peers are revoked."
+    )
+    transparency: Transparency = Field(
+        default=Transparency(), description="Whether certificates of peers were logged."
     )
     repository: Repository | None = Field(
         default=None, description="The own certificate repository; absent: served elsewhere."

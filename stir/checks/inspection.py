@@ -10,6 +10,7 @@ from stir.call_info import CallInfo
 from stir.certificates.certificate import BareKey, Credential, CredentialUnavailable
 from stir.certificates.chain import Path
 from stir.certificates.revocation import RevocationRecords
+from stir.certificates.transparency import Transparency
 from stir.diversion import Trail
 from stir.identity import Identity
 from stir.media_keys import Fingerprint
@@ -109,6 +110,7 @@ class Inspection:
     find_path: Callable[[Credential], Path] | None = None
     path: Path | None = None
     revocation: RevocationRecords | None = None
+    transparency: Transparency | None = None
     replay: ReplayCache | None = None
     siblings: tuple[Inspection, ...] = ()
     nested: tuple[Inspection, ...] = ()

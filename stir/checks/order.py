@@ -17,6 +17,7 @@ from stir.checks.inspection import Inspection, Step
 from stir.checks.request_steps import destination, media_keys, originator, replay
 from stir.checks.revocation_step import revocation
 from stir.checks.token_steps import algorithm, claims, freshness, info, syntax, type_
+from stir.checks.transparency_step import transparency
 from stir.diversion import DIV, DIV_O
 from stir.extensions.rcd import RCD, has_rich_call_data
 from stir.extensions.registry import EXTENSIONS
@@ -36,6 +37,7 @@ CREDENTIAL_STEPS: Final[Steps] = (
     ("credential", credential),
     ("chain", chain),
     ("revocation", revocation),
+    ("transparency", transparency),
     ("authority", authority),
     ("constraints", constraints),
     ("signature", signature),

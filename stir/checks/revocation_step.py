@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from stir.certificates.certificate import Credential
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.verdict import Check
+
+_NOT_ASKED: Final = skipped("revocation", "revocation is not asked for")
+_NO_PATH: Final = skipped("revocation", "no path to a trust anchor")
 
 
 def revocation(inspection: Inspection) -> Check:
@@ -24,7 +29,3 @@ def revocation(inspection: Inspection) -> Check:
     if status.problem is not None:
         return failed("revocation", status.problem)
     return (passed if status.checked else skipped)("revocation", status.got)
-
-
-_NOT_ASKED = skipped("revocation", "revocation is not asked for")
-_NO_PATH = skipped("revocation", "no path to a trust anchor")

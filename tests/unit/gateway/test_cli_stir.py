@@ -95,6 +95,7 @@ def test_the_steps_have_their_names_and_order(files: dict[str, str]) -> None:
         "credential",
         "chain",
         "revocation",
+        "transparency",
         "authority",
         "constraints",
         "signature",

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from pydantic import ValidationError
 
 from gateway.config.load import ConfigError
-from gateway.config.revocation import Revocation
-from gateway.revocation_making import load_administrators, make_records, make_revocation
+from gateway.config.revocation import Revocation, Transparency
+from gateway.revocation_making import load_administrators, load_logs, make_records, make_revocation
 from gateway.stir_service import make_verification
 from tests.support.call_scene import make_config
 from tests.support.stir_authority import StirWorld, to_pem
@@ -75,3 +76,28 @@ async def test_the_service_is_made_with_the_records_of_the_verification(allow_ht
     service = make_revocation(config, records, verification, NoDns(), time.time)
     assert service is not None
     await service.stop()
+
+
+# --- transparency --------------------------------------------------------------------------------
+
+
+def logs_of(path: Path, **changes: Any) -> Transparency:
+    return Transparency.model_validate({"log": [{"name": "a log", "key": path}], **changes})
+
+
+def test_the_keys_of_logs_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.pem"
+    spki = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    path.write_bytes(WORLD.key.public_key().public_bytes(*spki))
+    [log] = load_logs(logs_of(path))
+    assert (log.name, log.key) == ("a log", WORLD.key.public_key())
+    path.write_text("junk")
+    with pytest.raises(ConfigError, match="not a public key") as caught:
+        load_logs(logs_of(path))
+    assert caught.value.key == "stir.transparency.log[0].key"
+
+
+def test_more_logs_than_there_are_cannot_be_required() -> None:
+    assert logs_of(Path("log.pem"), require=1).require == 1
+    with pytest.raises(ValidationError, match="only 1 operators"):
+        logs_of(Path("log.pem"), require=2)
