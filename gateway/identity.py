@@ -15,8 +15,15 @@ from gateway.revocation import RevocationService
 from sip.fields import format_date
 from sip.headers import Headers
 from sip.message import Request
-from stir.authentication import Attestation, AuthenticationService, CannotSign, SigningRequest
+from stir.authentication import (
+    Attestation,
+    AuthenticationService,
+    CannotSign,
+    SigningRequest,
+    msg_claims,
+)
 from stir.extensions.div_signing import MAX_DIVERSIONS, DiversionRequest, sign_diversion
+from stir.extensions.msg import MSG
 from stir.passport import MalformedPassport, Passport, parse_passport
 from stir.reason import Reason
 from stir.telephone_number import canonicalise
@@ -94,6 +101,29 @@ class IdentityServices:
         except CannotSign as error:
             raise CallRefused(500, f"The call cannot be signed: {error}") from None
         return request.with_headers(headers), _clear(value.partition(";")[0])
+
+    def sign_message(
+        self, request: Request, *, orig: str, dest: str, beside: SignedBeside | None = None
+    ) -> tuple[Request, dict[str, Any] | None]:
+        """Return a MESSAGE with Date and an Identity of type msg, bound to its body (RFC 9475).
+
+        `beside` and what is raised are as for `sign`.
+        """
+        if self._authentication is None:
+            return request, None
+        now, more = self._clock(), beside or SignedBeside()
+        headers = _dated(request.headers, call_facts(request).date, now)
+        claims = {**msg_claims(request.body), **(more.within_shaken or {})}
+        signed = []
+        try:
+            for ppt, added in ((MSG.ppt, claims), *more.passports):
+                asked = SigningRequest(orig, (dest,), int(now), ppt=ppt, claims=added)
+                signed.append(self._authentication.sign(asked))
+        except CannotSign as error:
+            raise CallRefused(500, f"The message cannot be signed: {error}") from None
+        for value in signed:
+            headers = headers.append("Identity", value)
+        return request.with_headers(headers), _clear(signed[0].partition(";")[0])
 
     def divert(
         self, request: Request, received: CallVerdict, *, div: str, dest: str

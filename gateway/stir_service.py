@@ -277,6 +277,7 @@ def make_verification(
         require_media_keys=settings.require_media_keys,
         max_diversions=settings.max_diversions,
         diverted_freshness=settings.diverted_freshness_seconds,
+        require_message_digest=settings.require_message_digest,
         priority_authorities=_priority_authorities(config),
         p256_issuers=settings.require_p256_issuers,
         extra_ports=frozenset(config.fetch.ports),

@@ -9,6 +9,7 @@ from gateway.calls.dialog import DialogRequest, pass_ack
 from gateway.calls.diverted import DivertedSetup, diverting_trunk
 from gateway.calls.ending import Ending
 from gateway.calls.inbound import InboundSetup
+from gateway.calls.messages import InboundMessage, OutboundMessage
 from gateway.calls.outbound import OutboundSetup
 from gateway.calls.registration import Registration
 from gateway.calls.setup import CallSetup
@@ -22,7 +23,9 @@ from sip.proxy_request import check_request, take_route
 from sip.transaction.key import ServerKey
 from sip.uri import MalformedUri, SipUri, parse_uri
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY"
+ALLOW: Final = (
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+)
 _IN_DIALOG_ONLY: Final = frozenset({"BYE", "UPDATE", "PRACK", "INFO", "REFER", "NOTIFY"})
 
 
@@ -64,7 +67,7 @@ class CallControl:
         routed, own_routes = take_route(request, is_ours=wiring.listeners.is_ours)
         if request.to.tag:
             self._dialog_request(transaction, routed, own_routes)
-        elif request.method == "INVITE":
+        elif request.method in ("INVITE", "MESSAGE"):
             self._new_call(transaction, routed, flow)
         elif request.method == "REGISTER" and wiring.listeners.role(flow) == "access":
             wiring.forwarder.spawn(self._registration.handle(transaction, flow, wiring.clock()))
@@ -95,13 +98,19 @@ class CallControl:
             refused = CallRefused(503, "Gateway stops", headers=(("Retry-After", "30"),))
             transaction.respond(refused.response(request))
             return
-        kind: type[CallSetup] = InboundSetup
-        if self._wiring.listeners.role(flow) == "access":
-            diverted = diverting_trunk(self._wiring, request, flow) is not None
-            kind = DivertedSetup if diverted else OutboundSetup
+        kind = self._kind(request, flow)
         setup = kind(self._wiring, self._ending, transaction, self._forget(transaction))
         self._pending[transaction.key] = setup
         setup.start(request)
+
+    def _kind(self, request: Request, flow: Flow) -> type[CallSetup]:
+        from_device = self._wiring.listeners.role(flow) == "access"
+        if request.method == "MESSAGE":
+            return OutboundMessage if from_device else InboundMessage
+        if not from_device:
+            return InboundSetup
+        diverted = diverting_trunk(self._wiring, request, flow) is not None
+        return DivertedSetup if diverted else OutboundSetup
 
     def _dialog_request(
         self, transaction: ServerTransaction, request: Request, own_routes: Sequence[NameAddr]

@@ -35,6 +35,7 @@ class OutboundSetup(CallSetup):
     """An INVITE on an access listener."""
 
     direction: Direction = "outbound"
+    service: Service = Service.VOICE
     _beside: SignedBeside | None = None
 
     def _networks(self) -> dict[Side, str]:
@@ -185,7 +186,7 @@ class OutboundSetup(CallSetup):
         return number
 
     async def _resolve(self, caller: Caller, number: str) -> list[Route]:
-        resolution = await self.wiring.resolver.resolve(number, Service.VOICE, caller=caller.number)
+        resolution = await self.wiring.resolver.resolve(number, self.service, caller=caller.number)
         self.record.discovery = resolution_record(resolution)
         for source in resolution.asked:
             self.wiring.metrics.discoveries.labels(source.name, str(source.outcome)).inc()

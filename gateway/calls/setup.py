@@ -184,7 +184,7 @@ class CallSetup(ABC):
             q=route.q,
         )
 
-    def _record_routes(self, route: Route) -> tuple[str, str]:
+    def _record_routes(self, route: Route) -> tuple[str, ...]:
         """Our two values, the callee's side on top (RFC 5658 section 4)."""
         assert self.call is not None
         listeners, seal = self.wiring.listeners, self.wiring.seal

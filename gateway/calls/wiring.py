@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.caller_data import CallerDataPolicy
 from gateway.caller_display import CallerDisplay
 from gateway.calls.delivery import Delivery
 from gateway.calls.forwarding import Forwarder
+from gateway.calls.messages_in_flight import MessagesInFlight
 from gateway.calls.route_token import RouteSeal
 from gateway.calls.state import CallTable
 from gateway.config.base import NumberSet
@@ -53,3 +54,4 @@ class Wiring:
     out_of_band: OutOfBandService | None = None
     caller_data: CallerDataPolicy | None = None
     caller_display: CallerDisplay | None = None
+    messages: MessagesInFlight = field(default_factory=MessagesInFlight)

@@ -108,6 +108,11 @@ class Verification(Section):
         description="Demand P-256 keys of the authorities too, not just of signing certificates, "
         "as the SHAKEN certificate profile does (ATIS-1000080).",
     )
+    require_message_digest: Flag = Field(
+        default=False,
+        description="Refuse a MESSAGE whose msg PASSporT does not say which text it is for "
+        "(RFC 9475).",
+    )
     replay_entries: Count = Field(
         default=100_000, ge=1_000, description="PASSporTs remembered to refuse a replay."
     )
