@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_VALUE: Final = 16_384
 _NAME: Final = r"[A-Za-z0-9\-.!%*_+`'~]+"
@@ -31,15 +30,14 @@ class MalformedIdentity(ValueError):
         self.token = token
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """An Identity header field value: the token and its parameters, `info` without brackets."""
 
     token: str
     info: str
     alg: str | None = None
     ppt: str | None = None
-    params: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
+    params: Mapping[str, str | None] = MappingProxyType({})
 
     @property
     def is_compact(self) -> bool:

@@ -6,9 +6,8 @@ import binascii
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from stir.strict_json import MalformedJson, canonical, parse_object
 
@@ -33,36 +32,34 @@ class MalformedPassport(ValueError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class TokenOctets:
-    """The three decoded parts of a JWS compact serialisation, before any meaning is read."""
+class TokenOctets(NamedTuple):
+    """The three decoded parts of a JWS compact serialisation, before any meaning is read.
+
+    `digest` is the SHA-256 of `signing_input`, which is header and payload as they were sent.
+    """
 
     header: bytes
     payload: bytes
     signature: bytes
     signing_input: bytes
+    digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Passport:
+class Passport(NamedTuple):
     """A parsed PASSporT: header and payload as JSON objects, and the octets that were signed.
 
+    `digest`, the SHA-256 of the latter, is the replay key, since ECDSA signatures are malleable.
     `ppt` is the extension type, None for a plain PASSporT (RFC 8225 section 8.1), `x5u` the URL of
-    the credential (section 4.3).
+    the credential (section 4.3). A named tuple, as one is made for every call.
     """
 
     header: Mapping[str, object]
     payload: Mapping[str, object]
     signing_input: bytes
     signature: bytes
-    ppt: str | None = field(init=False)
-    x5u: str | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Every check asks for these two.
-        for name in ("ppt", "x5u"):
-            value = self.header.get(name)
-            object.__setattr__(self, name, value if isinstance(value, str) else None)
+    digest: bytes
+    ppt: str | None = None
+    x5u: str | None = None
 
     @property
     def iat(self) -> int | None:
@@ -82,11 +79,6 @@ class Passport:
         """The SHAKEN attestation, `A`, `B` or `C` (RFC 8588 section 4)."""
         value = self.payload.get("attest")
         return value if isinstance(value, str) else None
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of header and payload: the replay key, since ECDSA signatures are malleable."""
-        return hashlib.sha256(self.signing_input).digest()
 
 
 def encode_part(data: bytes) -> str:
@@ -132,27 +124,35 @@ def split_token(token: str) -> TokenOctets:
     header, payload, signature = parts
     if not header and not payload:
         raise MalformedPassport("the compact form, whose header and payload were left out")
+    octets = header + b"." + payload
+    short = len(header) <= _MAX_KNOWN_HEADER
     return TokenOctets(
-        header=_known_octets(header)
-        if len(header) <= _MAX_KNOWN_HEADER
-        else _decode(header, "header"),
-        payload=_decode(payload, "payload"),
-        signature=_decode(signature, "signature"),
-        signing_input=header + b"." + payload,
+        _known_octets(header) if short else _decode(header, "header"),
+        _decode(payload, "payload"),
+        _decode(signature, "signature"),
+        octets,
+        hashlib.sha256(octets).digest(),
     )
 
 
 def read_octets(octets: TokenOctets) -> Passport:
     """Read the JSON of a split token; raises MalformedPassport."""
     short = len(octets.header) <= _MAX_KNOWN_HEADER
+    header = _known_header(octets.header) if short else _object(octets.header, "header")
+    payload = _object(octets.payload, "payload")
+    ppt, x5u = header.get("ppt"), header.get("x5u")
     return Passport(
-        header=_known_header(octets.header) if short else _object(octets.header, "header"),
-        payload=_object(octets.payload, "payload"),
-        signing_input=octets.signing_input,
-        signature=octets.signature,
+        header,
+        payload,
+        octets.signing_input,
+        octets.signature,
+        octets.digest,
+        ppt if isinstance(ppt, str) else None,
+        x5u if isinstance(x5u, str) else None,
     )
 
 
+# Two caches, so that what is decoded can be shown although it is no JSON.
 @lru_cache(maxsize=_MAX_KNOWN_HEADERS)
 def _known_octets(header: bytes) -> bytes:
     return _decode(header, "header")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from cryptography import x509
 
@@ -66,8 +66,7 @@ Known = Callable[[str], bool]
 _TOO_MANY: Final = CredentialUnavailable("too many different x5u in one request", "the caller")
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(NamedTuple):
     """A verification half done; `needed` are the URLs whose credentials are wanted.
 
     `refused` is set where the request has too many or too large Identity header fields: nothing

@@ -5,11 +5,14 @@ In the order of RFC 8224 section 6.2, one function a step.
 
 from __future__ import annotations
 
+from typing import Final
+
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from stir.certificates.certificate import (
-    ES256,
     BareKey,
     Credential,
     CredentialUnavailable,
@@ -21,6 +24,10 @@ from stir.checks.outcomes import failed, passed, skipped
 from stir.passport import SIGNATURE_SIZE
 from stir.reason import Reason
 from stir.verdict import Check
+
+# The digest is worked out once, for the signature and for the replay memory.
+_ES256_OF_DIGEST: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
+_WITH_KEY: Final = (Credential, BareKey)
 
 
 def credential(inspection: Inspection) -> Check:
@@ -61,7 +68,7 @@ def signature(inspection: Inspection) -> Check:
     octets, found = inspection.octets, inspection.credential
     if octets is None:
         return skipped("signature", "the token could not be read")
-    key = found.public_key if isinstance(found, Credential | BareKey) else None
+    key = found.public_key if isinstance(found, _WITH_KEY) else None
     if key is None:
         return skipped("signature", "no key to verify with")
     raw, expected = octets.signature, "an ES256 signature by the credential's key"
@@ -70,7 +77,7 @@ def signature(inspection: Inspection) -> Check:
         return failed("signature", Problem(Reason.SIGNATURE_INVALID, got, "64 octets"))
     der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
     try:
-        key.verify(der, octets.signing_input, ES256)
+        key.verify(der, octets.digest, _ES256_OF_DIGEST)
     except InvalidSignature:
         got = "a signature that does not verify"
         return failed("signature", Problem(Reason.SIGNATURE_INVALID, got, expected))

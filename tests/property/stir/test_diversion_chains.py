@@ -16,7 +16,8 @@ CALLER = frozenset({"caller"})
 
 
 def leg(div: str | None, dest: str) -> Leg:
-    passport = Passport({}, {}, f"{div}{dest}".encode(), b"")
+    octets = f"{div}{dest}".encode()
+    passport = Passport({}, {}, octets, b"", octets)
     return Leg(passport, CALLER, frozenset(div or ""), frozenset(dest))
 
 
