@@ -20,6 +20,8 @@ class ReplayCache:
         """`max_entries` bounds the memory, at about 250 bytes an entry."""
         self._max = max_entries
         self._seen: OrderedDict[bytes, tuple[str | None, float]] = OrderedDict()
+        # When the first entry was last seen to become stale: before that there is nothing to forget.
+        self._oldest = 0.0
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -30,20 +32,23 @@ class ReplayCache:
 
         The same Call-ID may show it again: a fork, a failover or a challenged request repeats it.
         """
-        self._forget(now)
+        if now >= self._oldest:
+            self._forget(now)
         known = self._seen.get(digest)
         if known is not None and known[1] > now:
             return call_id is not None and known[0] == call_id
         if known is None and len(self._seen) >= self._max:
             self._seen.popitem(last=False)
             self.evicted += 1
+        if known is not None:
+            self._seen.move_to_end(digest)
         self._seen[digest] = (call_id, now + keep)
-        self._seen.move_to_end(digest)
         return True
 
     def _forget(self, now: float) -> None:
         while self._seen:
             digest, (_, expires) = next(iter(self._seen.items()))
             if expires > now:
+                self._oldest = expires
                 return
             del self._seen[digest]

@@ -9,6 +9,7 @@ so ``0049...`` and ``49...`` are different numbers here.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -26,8 +27,12 @@ def canonicalise(text: str) -> str | None:
 
     `text` is at most 64 characters; the result has 1 to 32 of ``0-9*#`` (RFC 8224 section 8.3).
     """
-    if len(text) > 2 * MAX_DIGITS:
-        return None
+    return _canonical(text) if len(text) <= 2 * MAX_DIGITS else None
+
+
+# A call asks for the same few numbers several times.
+@lru_cache(maxsize=4_096)
+def _canonical(text: str) -> str | None:
     number = text.removeprefix("+")
     if number.isascii() and number.isdigit():
         return number if len(number) <= MAX_DIGITS else None

@@ -7,7 +7,7 @@ them as it likes; `conclude` does the rest. The steps stand in `stir.checks.orde
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -289,10 +289,10 @@ def _unwrap(outer: Inspection) -> tuple[Inspection, ...]:
     return tuple(found)
 
 
-def _with_nested(inspections: Sequence[Inspection]) -> Iterator[Inspection]:
-    for inspection in inspections:
-        yield inspection
-        yield from inspection.nested
+def _with_nested(inspections: Sequence[Inspection]) -> Sequence[Inspection]:
+    if not any([each.nested for each in inspections]):  # noqa: C419 - a list is half the cost here
+        return inspections
+    return [each for outer in inspections for each in (outer, *outer.nested)]
 
 
 def _concluded(inspections: Sequence[Inspection]) -> CallVerdict:

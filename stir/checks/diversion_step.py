@@ -9,6 +9,7 @@ what it belongs to; the step ``div`` then says what was found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from stir.certificates.certificate import Problem
 from stir.checks.inspection import CallFacts, Inspection
@@ -29,6 +30,8 @@ from stir.diversion import (
 from stir.reason import Reason
 from stir.telephone_number import number_of
 from stir.verdict import Check
+
+_DIVERTING: Final = frozenset({DIV, DIV_O})
 
 
 def diversion(inspection: Inspection) -> Check:
@@ -76,7 +79,11 @@ def called_identities(facts: CallFacts, *, diverted: bool) -> tuple[str, ...] | 
 
 def is_diverted(inspections: Iterable[Inspection]) -> bool:
     """Whether a readable PASSporT among them is a diversion."""
-    return any(each.ppt in (DIV, DIV_O) for each in inspections)
+    for each in inspections:
+        passport = each.passport
+        if passport is not None and passport.ppt in _DIVERTING:
+            return True
+    return False
 
 
 def lay_out_nested(inspections: Sequence[Inspection]) -> None:

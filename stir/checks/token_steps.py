@@ -6,6 +6,7 @@ token is refused before a certificate is fetched for it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from stir.certificates.certificate import Problem
@@ -175,20 +176,19 @@ def freshness(inspection: Inspection) -> Check:
         limit = max(limit, inspection.policy.diverted_freshness or 0)
     age = inspection.now - iat
     if not -future <= age <= limit:
-        got = _age(age)
+        got = _age(round(age))
         return failed("freshness", Problem(Reason.STALE_DATE, got, f"at most {limit:g} s"))
     expiry = passport.payload.get("exp")
     if type(expiry) is int and inspection.now > expiry:
         late = f"expired {inspection.now - expiry:.0f} s ago"
         return failed("freshness", Problem(Reason.STALE_DATE, late, "before exp"))
-    return passed("freshness", _age(age))
+    return passed("freshness", _age(round(age)))
 
 
-def _age(age: float) -> str:
+@lru_cache(maxsize=256)
+def _age(age: int) -> str:
     seconds = abs(age)
-    shown = (
-        f"{seconds:.0f} s" if seconds < 7200 else f"{seconds:.0f} s ({seconds / 86400:.1f} days)"
-    )
+    shown = f"{seconds} s" if seconds < 7200 else f"{seconds} s ({seconds / 86400:.1f} days)"
     return f"{shown} {'old' if age >= 0 else 'in the future'}"
 
 
