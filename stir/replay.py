@@ -20,7 +20,7 @@ class ReplayCache:
         """`max_entries` bounds the memory, at about 250 bytes an entry."""
         self._max = max_entries
         self._seen: OrderedDict[bytes, tuple[str | None, float]] = OrderedDict()
-        # When the first entry was last seen to become stale: before that there is nothing to forget.
+        # When the first entry becomes stale, as last seen: before that there is nothing to forget.
         self._oldest = 0.0
         self.evicted = 0
 

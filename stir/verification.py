@@ -314,7 +314,9 @@ def _concluded(inspections: Sequence[Inspection]) -> CallVerdict:
                 inspection.run(request_steps(inspection))
     for inspection in inspections:
         inspection.run(LAST_STEPS)
-    return decide(tuple(map(_verdict, inspections)))
+        # They hold each other: let go, so that they need not wait for the garbage collector.
+        inspection.siblings = ()
+    return decide(tuple([_verdict(each) for each in inspections]))
 
 
 def _conclude_nested(inspections: Sequence[Inspection]) -> None:
