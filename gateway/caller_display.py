@@ -58,6 +58,13 @@ class CallerDisplay:
         value = call_info_value(parts, reason, verified=True)
         return with_call_info(headers, value), checks
 
+    def within_dialog(self, headers: Headers) -> Headers:
+        """Return a peer's header fields within a dialog: nobody verifies what they say."""
+        kept = without_priorities(headers, frozenset(), psap_callback=False)
+        if self._settings.unverified_call_info == "remove":
+            return kept.without("Call-Info")
+        return _without_word_of_others(kept)
+
     def _with_name(self, headers: Headers, shown: NameAddr, data: RichCallData | None) -> Headers:
         name = _line(data.name, MAX_NAME) if data is not None else ""
         written = shown.display_name

@@ -20,6 +20,7 @@ from media.session import MediaRefused
 from sip.endpoint import ServerTransaction
 from sip.fields import NameAddr
 from sip.flow import Flow, Hop
+from sip.headers import Headers
 from sip.locate import NotLocated
 from sip.message import Request, Response
 from sip.proxy_request import prepare_forward
@@ -67,11 +68,23 @@ class DialogRequest:
         self._call, self._by = passage.call, other(passage.toward.side)
         if self._call is not None:
             self._call.note_request(self._by, request.cseq.number)
-        request = request.with_headers(dialog_headers(request.headers, self._wiring.dialects))
+        headers = dialog_headers(request.headers, self._wiring.dialects)
+        request = request.with_headers(self._unverified(headers, flow))
         if request.body and _negotiates(request, passage):
             self._wiring.forwarder.spawn(self._edit_and_forward(request, passage))
         else:
             self._forward(request, passage)
+
+    def _unverified(self, headers: Headers, flow: Flow) -> Headers:
+        """Take out of a peer's request what only a verified one may say to an own device."""
+        display, wiring = self._wiring.caller_display, self._wiring
+        if display is None or wiring.listeners.role(flow) != "peers":
+            return headers
+        return (
+            headers
+            if wiring.peers.terms(flow).identity == "observe"
+            else (display.within_dialog(headers))
+        )
 
     def _check_transfer(self, request: Request, flow: Flow) -> None:
         """Raise CallRefused for a REFER of another provider (RFC 3515 section 5).

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.asserted_headers import marked_headers, own_headers
 from gateway.call_facts import identity_values
+from gateway.caller_data import without_priorities
 from gateway.calls.outbound import OutboundSetup
 from gateway.calls.targets import WEBRTC
 from gateway.calls.wiring import Wiring
@@ -31,6 +32,7 @@ from stir.extensions.div_signing import open_ends
 from stir.identity import MalformedIdentity, parse_identity
 from stir.passport import MalformedPassport, Passport, parse_passport
 from stir.reason import Reason
+from stir.rich_call_data import verified_priorities
 from stir.telephone_number import number_of
 from stir.verdict import CallVerdict
 
@@ -106,6 +108,9 @@ class DivertedSetup(OutboundSetup):
     async def _stay(self, caller: Caller, number: str) -> None:
         """Deliver it to an own user, marked as a call from outside is."""
         found = await self.wiring.delivery.find(number, self.received.request_uri)
+        if self.wiring.caller_display is not None:
+            shown, _ = await self.wiring.caller_display.shown(self.request, self._verdict)
+            self.request = self.request.with_headers(shown)
         dialects = self.wiring.dialects
         mark = Mark(self._verdict.verstat, self._verdict.attest, self._verdict.origid)
         dialect = dialects.named(found.verstat)
@@ -116,6 +121,8 @@ class DivertedSetup(OutboundSetup):
     async def _leave(self, caller: Caller, number: str) -> None:
         domain = self.wiring.config.provider.domain
         headers = own_headers(self.request.headers, caller.number, domain, self.wiring.dialects)
+        values, psap_callback = verified_priorities(self._verdict)
+        headers = without_priorities(headers, values, psap_callback=psap_callback)
         for value in identity_values(self.received):
             headers = headers.append("Identity", value)
         self.request = self.request.with_headers(headers)

@@ -24,7 +24,9 @@ from tests.support.call_scene import (
     CallScene,
     from_beta,
     invite,
+    within,
 )
+from tests.support.fake_media import sdp
 from tests.support.stir_authority import NOW
 from tests.unit.gateway.calls.conftest import MakeScene
 
@@ -373,3 +375,14 @@ def test_a_name_changed_on_the_way_does_not(make_scene: MakeScene, tmp_path: Pat
     beta.receive(forged, FROM_BETA)
     assert shown_name(beta.only.request.headers) == ""
     assert "Call-Info" not in beta.only.request.headers
+
+
+def test_nothing_is_slipped_in_within_the_dialog(scene: CallScene) -> None:
+    scene.register(ALICE, FROM_ALICE)
+    incoming = scene.called()
+    scene.only.answer(200, body=sdp("answer"))
+    extra = [*PRIORITY, ("Call-Info", "<sip:x@beta.example>;answer-after=0")]
+    scene.receive(within("INFO", incoming, "caller", extra=extra), FROM_BETA)
+    (sent,) = scene.sent("INFO")
+    for name in ("Resource-Priority", "Priority", "Call-Info"):
+        assert name not in sent.request.headers
