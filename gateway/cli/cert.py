@@ -9,22 +9,30 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography import x509
 from rich.text import Text
 
+from gateway.cli import trust_list
+from gateway.cli.cert_inspect import certificate_record, show_record, unreadable_record
+from gateway.cli.cert_options import (
+    Codes,
+    Exclude,
+    Include,
+    ListUrl,
+    Numbers,
+    Permit,
+    Ranges,
+    read_constraints,
+    read_tn_auth_list,
+)
 from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
 from gateway.cli.stir_input import read_file, read_time
 from stir.certificates.certificate import (
     KeyMismatch,
     MalformedCredential,
-    is_authority,
-    key_name,
     load_certificates,
     load_private_key,
-    tn_auth_list_of,
-    unfitness,
-    validity_problem,
 )
+from stir.certificates.claim_constraints import ClaimConstraints
 from stir.certificates.issuing import (
     DAY,
     Authority,
@@ -40,22 +48,12 @@ from stir.certificates.issuing import (
     read_csr,
     to_pem,
 )
-from stir.certificates.tn_auth_list import Entry, MalformedTnAuthList, One, Range, Spc, TnAuthList
-from stir.reason import Reason
+from stir.certificates.tn_auth_list import TnAuthList
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: inspect, development CA, requests.")
+app.add_typer(trust_list.app, name="trust-list")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
-Numbers = Annotated[
-    list[str] | None, typer.Option("--tn", metavar="TN", help="One number; repeatable.")
-]
-Ranges = Annotated[
-    list[str] | None,
-    typer.Option("--range", metavar="START:COUNT", help="Consecutive numbers; repeatable."),
-]
-Codes = Annotated[
-    list[str] | None, typer.Option("--spc", metavar="CODE", help="A provider code; repeatable.")
-]
 DnsNames = Annotated[
     list[str] | None, typer.Option("--dns", metavar="NAME", help="A DNS name; repeatable.")
 ]
@@ -80,16 +78,16 @@ def inspect(
         certificates = load_certificates(read_file(file))
     except MalformedCredential as error:
         if json:
-            emit_json(_unreadable(str(error)))
+            emit_json(unreadable_record(str(error)))
         else:
             console.print(Text(f"{file}: {error}", style="bold red"))
         raise typer.Exit(EXIT_FAILED) from None
-    records = [_record(certificate, now) for certificate in certificates]
+    records = [certificate_record(certificate, now) for certificate in certificates]
     for record in records:
         if json:
             emit_json(record)
         else:
-            _show(record)
+            show_record(record)
     raise typer.Exit(EXIT_FAILED if any(record["problems"] for record in records) else 0)
 
 
@@ -97,22 +95,44 @@ def inspect(
 def authority(
     out: Annotated[Path, typer.Option("--out", metavar="DIRECTORY", help="Where its files go.")],
     name: Annotated[str, typer.Option("--name", help="The authority's name.")] = "Development",
+    parent: Annotated[
+        Path | None,
+        typer.Option("--parent", metavar="DIRECTORY", help="An authority to be certified by."),
+    ] = None,
+    path_length: Annotated[
+        int, typer.Option("--path-length", min=0, help="Authorities that may stand below it.")
+    ] = 0,
+    tn: Numbers = None,
+    range_: Ranges = None,
+    spc: Codes = None,
+    tn_auth_list_url: ListUrl = None,
     json: Json = False,
 ) -> None:
-    """Create a development STI authority: a root, and an intermediate that issues."""
+    """Create a development STI authority: a root and an issuer, or a delegate below --parent."""
     now = time.time()
-    root = make_root(f"{name} STI Root", now)
-    issuer = make_intermediate(root, f"{name} STI Issuing CA", now)
     out.mkdir(parents=True, exist_ok=True)
-    files = {
-        "root": out / "root.pem",
-        "root_key": out / "root-key.pem",
-        "authority": out / "authority.pem",
-        "authority_key": out / "authority-key.pem",
-    }
+    files = {"authority": out / "authority.pem", "authority_key": out / "authority-key.pem"}
+    root = None
+    if parent is None:
+        root = above = make_root(f"{name} STI Root", now)
+        files = {"root": out / "root.pem", "root_key": out / "root-key.pem", **files}
+    else:
+        above = _load_authority(parent)
     _refuse_existing(files.values())
-    write_public(files["root"], root.certificate_pem)
-    write_private(files["root_key"], root.key_pem)
+    try:
+        issuer = make_intermediate(
+            above,
+            f"{name} STI Issuing CA",
+            now,
+            path_length=path_length,
+            tn_auth_list=read_tn_auth_list(tn, range_, spc),
+            tn_auth_list_url=tn_auth_list_url,
+        )
+    except ValueError as error:
+        usage_error(str(error))
+    if root is not None:
+        write_public(files["root"], root.certificate_pem)
+        write_private(files["root_key"], root.key_pem)
     write_public(files["authority"], to_pem(issuer.certificates))
     write_private(files["authority_key"], issuer.key_pem)
     _report(json, {key: str(path) for key, path in files.items()})
@@ -138,23 +158,37 @@ def issue(
     tls: Annotated[bool, typer.Option("--tls", help="A TLS certificate, not an STI one.")] = False,
     name: Annotated[str, typer.Option("--name", help="Common name.")] = "SHAKEN development",
     days: Days = 30,
+    tn_auth_list_url: ListUrl = None,
+    must_include: Include = None,
+    permit: Permit = None,
+    must_exclude: Exclude = None,
     json: Json = False,
 ) -> None:
     """Issue an STI or TLS certificate from a development authority."""
     issuer, now = _load_authority(authority), time.time()
-    numbers = _tn_auth_list(tn, range_, spc)
+    numbers = read_tn_auth_list(tn, range_, spc)
+    constraints = read_constraints(must_include, permit, must_exclude)
     try:
         if tls:
             issued = issue_tls_certificate(
                 issuer, now, dns_names=dns or (), addresses=ip or (), lifetime=days * DAY
             )
         elif csr is not None:
-            issued = _issue_for(csr, issuer, numbers, now, days)
-        elif numbers is None:
-            usage_error("give --tn, --range or --spc, or --tls")
+            issued = _issue_for(
+                csr, issuer, numbers, now, days, url=tn_auth_list_url, constraints=constraints
+            )
+        elif numbers is None and tn_auth_list_url is None:
+            usage_error("give --tn, --range, --spc or --tn-auth-list-url, or --tls")
         else:
             issued = issue_sti_certificate(
-                issuer, numbers, now, name=name, dns_names=dns or (), lifetime=days * DAY
+                issuer,
+                numbers,
+                now,
+                name=name,
+                dns_names=dns or (),
+                lifetime=days * DAY,
+                tn_auth_list_url=tn_auth_list_url,
+                claim_constraints=constraints,
             )
     except ValueError as error:
         usage_error(str(error))
@@ -176,7 +210,7 @@ def csr(
     json: Json = False,
 ) -> None:
     """Make a certificate signing request with a TNAuthList, for an STI-CA."""
-    numbers = _tn_auth_list(tn, range_, spc)
+    numbers = read_tn_auth_list(tn, range_, spc)
     if numbers is None:
         usage_error("give --tn, --range or --spc")
     if (key is None) == (key_out is None):
@@ -232,12 +266,19 @@ def _load_authority(directory: Path) -> Authority:
 
 
 def _issue_for(
-    path: Path, issuer: Authority, numbers: TnAuthList | None, now: float, days: float
+    path: Path,
+    issuer: Authority,
+    numbers: TnAuthList | None,
+    now: float,
+    days: float,
+    *,
+    url: str | None,
+    constraints: ClaimConstraints | None,
 ) -> Issued:
     """Issue for a request's key; --tn, --range and --spc come before its own list."""
     request = read_csr(read_file(path))
     granted = numbers or request.tn_auth_list
-    if granted is None:
+    if granted is None and url is None:
         usage_error(f"{path} asks for no TNAuthList; give --tn, --range or --spc")
     return issue_sti_certificate(
         issuer,
@@ -247,6 +288,8 @@ def _issue_for(
         dns_names=request.dns_names,
         lifetime=days * DAY,
         public_key=request.public_key,
+        tn_auth_list_url=url,
+        claim_constraints=constraints,
     )
 
 
@@ -262,81 +305,6 @@ def _write_issued(issued: Issued, out: Path, key_out: Path | None, json: bool) -
         written["key"] = str(key_out)
     write_public(out, issued.chain_pem)
     _report(json, written)
-
-
-def _tn_auth_list(
-    numbers: list[str] | None, ranges: list[str] | None, codes: list[str] | None
-) -> TnAuthList | None:
-    entries: list[Entry] = [Spc(code) for code in codes or ()]
-    entries += [One(number.removeprefix("+")) for number in numbers or ()]
-    for text in ranges or ():
-        start, _, count = text.removeprefix("+").partition(":")
-        if not (count.isascii() and count.isdigit() and len(count) <= 15):
-            usage_error(f"--range {text}: write START:COUNT")
-        entries.append(Range(start, int(count)))
-    return TnAuthList(tuple(entries)) if entries else None
-
-
-def _record(certificate: x509.Certificate, now: float) -> dict[str, object]:
-    authority = is_authority(certificate)
-    try:
-        numbers = tn_auth_list_of(certificate)
-    except MalformedTnAuthList:
-        numbers = None
-    return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
-        "not_before": f"{certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
-        "not_after": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
-        "key": key_name(certificate),
-        "is_ca": authority,
-        "tn_auth_list": [_entry(entry) for entry in numbers.entries] if numbers else [],
-        "problems": _problems(certificate, now, authority),
-    }
-
-
-def _problems(certificate: x509.Certificate, now: float, authority: bool) -> list[str]:
-    """An issuer signs no PASSporTs itself, so only its validity is held against it."""
-    if authority:
-        problem = validity_problem(certificate, now)
-        return [] if problem is None else [problem.reason.code]
-    return [problem.reason.code for problem in unfitness(certificate, now)]
-
-
-def _unreadable(why: str) -> dict[str, object]:
-    return {
-        "subject": None,
-        "issuer": None,
-        "not_before": None,
-        "not_after": None,
-        "key": None,
-        "is_ca": False,
-        "tn_auth_list": [],
-        "problems": [Reason.CREDENTIAL_MALFORMED.code],
-        "detail": why,
-    }
-
-
-def _entry(entry: Entry) -> dict[str, object]:
-    if isinstance(entry, Spc):
-        return {"spc": entry.code}
-    if isinstance(entry, Range):
-        return {"range": entry.start, "count": entry.count}
-    return {"one": entry.number}
-
-
-def _show(record: dict[str, object]) -> None:
-    console.print(Text(str(record["subject"]), style="bold"))
-    for name in ("issuer", "not_before", "not_after", "key", "is_ca", "tn_auth_list"):
-        console.print(Text(f"  {name:<13} {record[name]}"))
-    problems = record["problems"]
-    assert isinstance(problems, list)
-    if not problems:
-        console.print(Text("  fit", style="green"))
-    for code in problems:
-        reason = Reason[code.upper()]
-        console.print(Text(f"  {code}: {reason.prose} ({reason.clause})", style="bold red"))
-        console.print(Text(f"    fix: {reason.fix}"))
 
 
 def _report(json: bool, written: dict[str, str]) -> None:
