@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 from cryptography import x509
 
+from gateway.caller_data import CallerDataPolicy
+from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.dns import DnsResolver
@@ -48,6 +50,7 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
     """Yield the findings in order: files, authority over numbers, ports, DNS, x5u, clock."""
     try:
         load_keys(config)
+        CallerDataPolicy(config)
         signing = own_credential(config)
     except ConfigError as error:
         yield Finding("keys", "failed", str(error), "correct the file the key names")
@@ -59,7 +62,10 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
     resolver = make_resolver(config)
     try:
         yield await _own_domain(config, resolver)
-        async for finding in _x5u(signing, make_fetch_client(config, resolver)):
+        client = make_fetch_client(config, resolver)
+        async for finding in _x5u(signing, client):
+            yield finding
+        async for finding in _icons(config, client):
             yield finding
     finally:
         await resolver.close()
@@ -156,6 +162,24 @@ async def _x5u(signing: OwnCredential | None, client: GuardedClient) -> AsyncIte
         return
     yield _published(answer, signing.chain_pem)
     yield _clock(answer, time.time)
+
+
+async def _icons(config: Config, client: GuardedClient) -> AsyncIterator[Finding]:
+    """Whether each icon is served as it is signed: another one is shown by nobody (RFC 9795)."""
+    for entry in config.stir.rich_call_data:
+        if entry.icon_url is None or entry.icon_file is None:
+            continue
+        hint = "publish the very file of icon_file at icon_url"
+        try:
+            answer = await client.get(entry.icon_url)
+        except (FetchRefused, FetchFailed, DnsUnavailable) as error:
+            yield Finding("icon", "failed", str(error), hint)
+            continue
+        if answer.status != 200 or answer.body != read_file(entry.icon_file, "icon_file"):
+            detail = f"{entry.icon_url} does not serve the picture that is signed"
+            yield Finding("icon", "failed", detail, hint)
+        else:
+            yield Finding("icon", "passed", f"{entry.icon_url} serves what is signed")
 
 
 def _published(answer: Fetched, own: bytes) -> Finding:

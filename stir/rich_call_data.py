@@ -51,15 +51,17 @@ class RichCallData:
 
 
 def rich_call_data(call: CallVerdict) -> RichCallData | None:
-    """Return the rich call data of a verified call: of its rcd PASSporT, else of the deciding one.
+    """Return the rich call data of a verified call: of its rcd PASSporT, else of a proving one.
 
-    None where the call is not verified, or nothing valid says anything.
+    Where the call was diverted that is the original one. None where the call is not verified, or
+    nothing valid says anything.
     """
     if call.outcome != "valid":
         return None
     own = [verdict for verdict in call.verdicts if _is_valid(verdict, RCD.ppt)]
-    for verdict in (*own, call.best):
-        passport = None if verdict is None else verdict.passport
+    proving = [each for each in call.verdicts if each.outcome == "valid" and each.proves_caller]
+    for verdict in (*own, *proving):
+        passport = verdict.original
         if passport is not None and has_rich_call_data(passport.payload):
             return RichCallData.of(passport.payload)
     return None

@@ -19,6 +19,7 @@ from tests.support.call_scene import FakeDns, make_config
 from tests.support.stir_authority import NOW, URL, StirWorld, to_pem
 
 WORLD = StirWorld()
+ICON = "https://www.alpha.example/icon.png"
 COVERS = TnAuthList((Range("14155550100", 100),))
 
 
@@ -41,6 +42,7 @@ class World:
         self.answer: Fetched | Exception | None = None
         self.busy: ConfigError | None = None
         self.running = False
+        self.icon = b"a picture"
         self.now = NOW
         self.issue(COVERS)
 
@@ -67,6 +69,8 @@ class World:
         return {found.name: found async for found in examine(config or self.config())}
 
     async def get(self, url: str) -> Fetched:
+        if url == ICON:
+            return Fetched(200, {}, self.icon)
         assert url == URL
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -186,3 +190,15 @@ async def test_the_clock_is_compared_where_the_server_says_its_own(
     assert isinstance(world.answer, Fetched)
     world.answer = Fetched(200, {"date": date}, world.answer.body)
     assert (await world.findings())["clock"].outcome == outcome
+
+
+@pytest.mark.parametrize(("served", "outcome"), [(b"a picture", "passed"), (b"another", "failed")])
+async def test_an_icon_is_served_as_it_is_signed(world: World, served: bytes, outcome: str) -> None:
+    (world.folder / "icon.png").write_bytes(b"a picture")
+    world.icon = served
+    config = world.config()
+    entry = {"users": ["alice"], "name": "Alpha", "icon_url": ICON}
+    stir = config.stir.model_dump(exclude_unset=True)
+    stir["rich_call_data"] = [{**entry, "icon_file": world.folder / "icon.png"}]
+    listen = config.model_dump()["listen"]
+    assert (await world.findings(make_config(stir=stir, listen=listen)))["icon"].outcome == outcome
