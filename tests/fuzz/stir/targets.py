@@ -13,12 +13,18 @@ from functools import cache
 from typing import Final
 
 from stir.certificates.certificate import MalformedCredential, load_credential, unfitness
+from stir.certificates.claim_constraints import (
+    MalformedConstraints,
+    build_claim_constraints,
+    parse_claim_constraints,
+)
 from stir.certificates.issuing import read_csr
 from stir.certificates.tn_auth_list import (
     MalformedTnAuthList,
     build_tn_auth_list,
     parse_tn_auth_list,
 )
+from stir.certificates.trust_list import TrustListRefused, open_trust_list, read_trust_list
 from stir.strict_json import canonical
 from stir.verification import VerificationPolicy, verify_token
 from tests.support.stir_authority import (
@@ -80,12 +86,29 @@ def tn_auth_list(data: bytes) -> None:
         assert build_tn_auth_list(parse_tn_auth_list(data).entries) == data
 
 
+def claim_constraints(data: bytes) -> None:
+    """Parse claim constraints; what parses is written back octet by octet."""
+    for enhanced in (False, True):
+        with contextlib.suppress(MalformedConstraints):
+            found = parse_claim_constraints(data, enhanced=enhanced)
+            assert build_claim_constraints(found, enhanced=enhanced) == data
+            found.problem({"attest": "A", "rcd": {"nam": "x"}})
+
+
+def trust_list(data: bytes) -> None:
+    """Read a list of STI-CAs; none but a signed one is taken."""
+    with contextlib.suppress(TrustListRefused):
+        read_trust_list(open_trust_list(data), [world().credential.leaf], NOW)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "identity": identity,
     "payload": payload,
     "credential": credential,
     "request": request,
     "tn_auth_list": tn_auth_list,
+    "claim_constraints": claim_constraints,
+    "trust_list": trust_list,
 }
 
 

@@ -7,17 +7,21 @@ from random import Random
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificates.issuing import make_csr, new_key
+from stir.certificates.claim_constraints import ClaimConstraints, build_claim_constraints
+from stir.certificates.issuing import make_csr, new_key, to_pem
 from stir.certificates.tn_auth_list import One, Range, Spc, TnAuthList, build_tn_auth_list
 from stir.strict_json import canonical
 from tests.fuzz.stir.targets import TARGETS, world
-from tests.support.stir_authority import shaken_claims
+from tests.support.stir_authority import raw_token, shaken_claims
 
+LIMITS = ClaimConstraints(("rcd",), (("attest", ("A", "B")), ("x", ("[1]",))), ("mky",))
 ENTRIES = (Spc("709J"), One("14155550100"), Range("14155550110", 10))
 
 
 def seeds(name: str) -> list[bytes]:
     good = world()
+    roots = {"sequence": 1, "trustList": [to_pem(good.root.certificates).decode()]}
+    trusted = raw_token(good.key, b'{"alg":"ES256"}', canonical(roots))
     return {
         "identity": [good.identity().encode(), b"..sig;info=<https://a.example/>"],
         "payload": [canonical(shaken_claims(mky=[{"alg": "sha-256", "dig": "AB" * 32}]))],
@@ -27,6 +31,8 @@ def seeds(name: str) -> list[bytes]:
         ],
         "request": [make_csr(new_key(), "x", TnAuthList(ENTRIES), ["a.example"])],
         "tn_auth_list": [build_tn_auth_list(ENTRIES)],
+        "claim_constraints": [build_claim_constraints(LIMITS, enhanced=True)],
+        "trust_list": [trusted.encode(), canonical({"caList": trusted})],
     }[name]
 
 
