@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 import gateway
-from gateway.cli import cache, call, cert, conformance, demo, discover, run, sdp, show, sip, stir
+from gateway.cli import (
+    cache,
+    call,
+    cert,
+    cert_acme,
+    conformance,
+    demo,
+    discover,
+    run,
+    sdp,
+    show,
+    sip,
+    stir,
+)
 
 app = typer.Typer(
     name="spingate",
@@ -24,6 +37,7 @@ app.command()(show.show)
 app.add_typer(sip.app)
 app.add_typer(sdp.app)
 app.add_typer(stir.app, name="stir")
+cert_acme.add_commands(cert.app)
 app.add_typer(cert.app, name="cert")
 app.add_typer(cache.app, name="cache")
 

@@ -40,7 +40,7 @@ _LONGEST_PAUSE: Final = 5.0
 class World:
     """What an issuance works with.
 
-    x5u_client fetches what is published as a peer would. anchors are the trusted STI roots; empty:
+    x5u_client fetches what is published. anchors are the trusted STI roots; empty:
     chains are taken without. wall_clock gives epoch seconds; progress is told what happens.
     """
 
@@ -249,7 +249,7 @@ class Issuance:
         raise AcmeError(
             f"{held.x5u} does not serve the new certificate: {why}",
             fault=Fault.CONFIGURATION,
-            advice="check stir.acme.publish_url and publish_directory, DNS and [fetch]; "
+            advice="check publish_url and publish_directory of [stir.acme], DNS, [fetch]; "
             "check_published = false if the gateway cannot reach its own public address",
         )
 

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
-from gateway.http.fetch import AddressSource, GuardedClient
+from gateway.http.fetch import AddressSource
 from gateway.metrics import Metrics
 from gateway.renewal.credential import Signer
 from gateway.renewal.service import Pace, RenewalService
@@ -30,7 +30,6 @@ class OwnCertificate:
         config: Config,
         authentication: AuthenticationService | None,
         anchors: Sequence[x509.Certificate],
-        x5u_client: GuardedClient,
         dns: AddressSource,
         wall_clock: Callable[[], float],
         *,
@@ -42,7 +41,7 @@ class OwnCertificate:
             return
         self.signer = Signer(config, authentication, wall_clock)
         if config.stir.acme is not None:
-            parts = make_renewal(config, anchors, x5u_client, dns, wall_clock)
+            parts = make_renewal(config, anchors, dns, wall_clock)
             self.renewal = RenewalService(
                 parts.renewal, parts.store, self.signer, wall_clock, pace=pace
             )

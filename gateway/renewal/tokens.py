@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +23,7 @@ from stir.strict_json import MalformedJson, parse_object
 
 _KEY: Final = "stir.acme.token"
 _MAX_OUTPUT: Final = 65_536
+_ENDING_SECONDS: Final = 2.0
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -78,6 +81,7 @@ class CommandTokens:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise self._failed(f"cannot be run ({error})") from None
@@ -88,9 +92,7 @@ class CommandTokens:
         except TimeoutError:
             raise self._failed(f"gave nothing within {self._timeout:g} s") from None
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _end(process)
         if status != 0:
             raise self._failed(f"ended with status {status}")
         return _token_in(output, f"{_KEY}.command")
@@ -113,6 +115,18 @@ class CommandTokens:
             fault=Fault.CONFIGURATION,
             advice='run it by hand with {"atc": ...} on its standard input',
         )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a program and its children, which would hold our pipe open, and empty the pipe."""
+    assert process.stdout is not None
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ENDING_SECONDS):
+            while await process.stdout.read(_MAX_OUTPUT):
+                continue
+            await process.wait()
 
 
 class ApiTokens:

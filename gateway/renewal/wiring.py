@@ -32,7 +32,6 @@ class RenewalParts:
 def make_renewal(
     config: Config,
     anchors: Sequence[x509.Certificate],
-    x5u_client: GuardedClient,
     dns: AddressSource,
     wall_clock: Callable[[], float],
     *,
@@ -40,7 +39,7 @@ def make_renewal(
 ) -> RenewalParts:
     """Return the parts for a configuration with [stir.acme]; raises ConfigError.
 
-    anchors: the trusted STI roots. x5u_client fetches as a peer would. wall_clock: epoch seconds.
+    anchors: the trusted STI roots. wall_clock: epoch seconds.
     """
     settings = config.stir.acme
     assert settings is not None
@@ -67,6 +66,10 @@ def make_renewal(
     )
     store = certificate_store(config)
     client = AcmeClient(server, wall_clock)
+    # The own repository may well be on an address that peers' URLs must not lead us to.
+    x5u_client = make_client(
+        config.fetch.trust_anchors, config.fetch.timeout_seconds, "fetch.trust_anchors"
+    )
     world = World(client, tokens, x5u_client, anchors, folder, wall_clock, progress)
     issuance = Issuance(settings, store, world)
     renewal = Renewal(settings, store, issuance, wall_clock, lambda: _signing_until(config))
