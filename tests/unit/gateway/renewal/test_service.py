@@ -15,8 +15,9 @@ from stir.acme.problem import AcmeError, Fault, Later
 from tests.support.stir_authority import NOW
 from tests.support.virtual_loop import VirtualLoop
 
-PACE = Pace(tick=3600, first_backoff=30, longest_backoff=3600, jitter=0.0)
+PACE = Pace(tick=1800, first_backoff=30, longest_backoff=3600, jitter=0.0)
 DAY = 86_400.0
+QUICK = pytest.mark.parametrize("scene", [Pace(tick=60, jitter=0.0)], indirect=True)
 
 
 class Scene:
@@ -149,9 +150,6 @@ def test_another_process_at_work_is_waited_for_without_a_failure(scene: Scene) -
     scene.pass_time(61)
     assert len(scene.tried) == 2
     assert scene.service.outcomes["failed"] == 0
-
-
-QUICK = pytest.mark.parametrize("scene", [Pace(tick=60, jitter=0.0)], indirect=True)
 
 
 @QUICK

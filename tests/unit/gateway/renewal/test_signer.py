@@ -13,13 +13,13 @@ from gateway.renewal.own_certificate import OwnCertificate
 from stir.authentication import SigningRequest
 from stir.certificates.certificate import load_credential
 from stir.certificates.issuing import DAY, Issued, issue_sti_certificate, issue_tls_certificate
-from stir.certificates.tn_auth_list import Spc, TnAuthList
+from stir.certificates.tn_auth_list import Range, TnAuthList
 from stir.verification import verify_token
 from tests.support.call_scene import make_config
-from tests.support.stir_authority import ORIG, StirWorld
+from tests.support.stir_authority import ORIG, ORIGID, StirWorld
 
 WORLD = StirWorld()
-LIST = TnAuthList((Spc("TEST"),))
+LIST = TnAuthList((Range(ORIG, 100),))
 URL = "https://certs.alpha.example/sti.pem"
 
 
@@ -62,7 +62,7 @@ class Files:
         """Whether what is signed now verifies with a certificate."""
         now = int(time.time())
         value = self.service.sign(
-            SigningRequest(ORIG, ("12125550123",), now, attest="A", origid="x")
+            SigningRequest(ORIG, ("12125550123",), now, attest="A", origid=ORIGID)
         )
         verdict = verify_token(
             value.partition(";")[0],
