@@ -4,92 +4,105 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from random import SystemRandom
-from typing import Final, Literal
-
-from cryptography import x509
+from typing import Final
 
 from gateway.caller_data import CallerDataPolicy
+from gateway.certificate_checks import (
+    own_certificate,
+    own_chain,
+    repository,
+    revocation,
+    served_certificates,
+    trust_anchors,
+)
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.dns import DnsResolver
+from gateway.finding import Finding, until
 from gateway.http.admin_client import is_running
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused, GuardedClient
-from gateway.keys import load_keys
-from gateway.own_numbers import not_covered
+from gateway.keys import Keys, load_keys
 from gateway.ports import check_ports
 from gateway.renewal.credential import OwnCredential, certificate_store, own_credential
 from gateway.renewal.store import CertificateStore
+from gateway.server_certificate import NoServerCertificate, server_certificate_end
 from gateway.services import make_fetch_client, make_resolver
 from sip.dns import DnsUnavailable
 from sip.locate import NotLocated, locate
 from sip.uri import SipUri
 from stir.acme.problem import AcmeError
-from stir.certificates.certificate import MalformedCredential, load_credential, unfitness
-from stir.certificates.grant import granted_by
+from stir.certificates.certificate import MalformedCredential, load_credential
+from stir.certificates.chain import Path as CertificationPath
 
-Outcome = Literal["passed", "failed", "skipped"]
+__all__ = ["Finding", "examine"]
 
 _CLOCK_TOLERANCE: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check's name, outcome and what was seen; `hint` says what to do where it failed."""
-
-    name: str
-    outcome: Outcome
-    detail: str
-    hint: str = ""
+_LARGEST_LIST: Final = 16_777_216
+_LIST_SECONDS: Final = 10.0
 
 
 async def examine(config: Config) -> AsyncIterator[Finding]:
-    """Yield the findings in order: files, authority over numbers, ports, DNS, x5u, clock."""
+    """Yield the findings in order: files, certificates, ports, DNS, x5u, clock, revocation."""
     try:
-        load_keys(config)
+        keys = load_keys(config)
         CallerDataPolicy(config)
         signing = own_credential(config)
     except ConfigError as error:
         yield Finding("keys", "failed", str(error), "correct the file the key names")
         return
     yield Finding("keys", "passed", "every key belongs to its certificate")
-    for finding in _certificate(config, signing):
+    path = None
+    for finding, path in _certificates(config, signing, keys):  # noqa: B007 - the last path counts
         yield finding
     yield await _ports(config)
     resolver = make_resolver(config)
     try:
         yield await _own_domain(config, resolver)
         client = make_fetch_client(config, resolver)
-        async for finding in _x5u(signing, client):
+        async for finding in _x5u(config, signing, client, resolver):
             yield finding
         async for finding in _icons(config, client):
             yield finding
+        if signing is not None:
+            async for finding in revocation(path, make_fetch_client(_for_lists(config), resolver)):
+                yield finding
     finally:
         await resolver.close()
 
 
-def _certificate(config: Config, signing: OwnCredential | None) -> Iterable[Finding]:
+def _for_lists(config: Config) -> Config:
+    """The same with room for a revocation list, which is longer than a certificate chain."""
+    limits = {"max_body_bytes": _LARGEST_LIST, "timeout_seconds": _LIST_SECONDS}
+    return config.model_copy(update={"fetch": config.fetch.model_copy(update=limits)})
+
+
+def _certificates(
+    config: Config, signing: OwnCredential | None, keys: Keys
+) -> Iterable[tuple[Finding, CertificationPath | None]]:
+    """What the files say; with the path of the own certificate, once it is known."""
+    path = None
+    for finding in trust_anchors(keys.sti_trust_anchors):
+        yield finding, path
+    for finding in (*served_certificates(config), *repository(config)):
+        yield finding, path
     if signing is None:
-        yield Finding("STI certificate", "skipped", "no [stir.authentication]")
+        yield Finding("STI certificate", "skipped", "no [stir.authentication]"), path
         return
     try:
         credential = load_credential(signing.chain_pem)
     except MalformedCredential as error:
-        yield Finding("STI certificate", "failed", str(error), "request it again from the STI-CA")
+        hint = "request it again from the STI-CA"
+        yield Finding("STI certificate", "failed", str(error), hint), path
         return
-    problems = unfitness(credential.leaf, time.time())
-    if problems:
-        text = "; ".join(str(problem.reason.prose) for problem in problems)
-        yield Finding("STI certificate", "failed", text, "renew it at the STI-CA")
-    else:
-        until = credential.leaf.not_valid_after_utc.date().isoformat()
-        yield Finding("STI certificate", "passed", f"fit to sign, valid until {until}")
-    yield _authority(config, credential.leaf)
+    for finding in own_certificate(config, credential):
+        yield finding, path
+    finding, path = own_chain(config, credential, keys.sti_trust_anchors)
+    yield finding, path
     if config.stir.acme is not None:
-        yield _renewal(certificate_store(config))
+        yield _renewal(certificate_store(config)), path
 
 
 def _renewal(store: CertificateStore) -> Finding:
@@ -101,29 +114,6 @@ def _renewal(store: CertificateStore) -> Finding:
         return Finding("renewal", "passed", "the last renewal went well, or none was due")
     text = f"{failure.text} (attempt {failure.count}; fault: {failure.fault})"
     return Finding("renewal", "failed", text, failure.advice)
-
-
-def _authority(config: Config, leaf: x509.Certificate) -> Finding:
-    grant = granted_by(leaf)
-    listed = grant.tn_auth_list
-    if grant.pending:
-        return Finding("TNAuthList", "skipped", f"by reference: {grant.reference}")
-    if listed is None:
-        return Finding(
-            "TNAuthList", "failed", "the certificate has none", "request an STI certificate"
-        )
-    if not listed.names_numbers:
-        codes = ", ".join(sorted(listed.codes))
-        return Finding("TNAuthList", "passed", f"service provider codes {codes}, no numbers")
-    missing = not_covered(config.provider.numbers, listed)
-    if missing:
-        return Finding(
-            "TNAuthList",
-            "failed",
-            f"does not cover all of {', '.join(missing)}",
-            "request a certificate for the numbers of [provider]",
-        )
-    return Finding("TNAuthList", "passed", f"covers {', '.join(config.provider.numbers)}")
 
 
 async def _ports(config: Config) -> Finding:
@@ -151,7 +141,9 @@ async def _own_domain(config: Config, resolver: DnsResolver) -> Finding:
     return Finding("DNS", "passed", f"peers reach {', '.join(str(hop.address) for hop in hops)}")
 
 
-async def _x5u(signing: OwnCredential | None, client: GuardedClient) -> AsyncIterator[Finding]:
+async def _x5u(
+    config: Config, signing: OwnCredential | None, client: GuardedClient, resolver: DnsResolver
+) -> AsyncIterator[Finding]:
     if signing is None:
         yield Finding("x5u", "skipped", "no [stir.authentication]")
         return
@@ -161,7 +153,17 @@ async def _x5u(signing: OwnCredential | None, client: GuardedClient) -> AsyncIte
         yield Finding("x5u", "failed", str(error), "publish the certificate chain at x5u")
         return
     yield _published(answer, signing.chain_pem)
+    yield await _x5u_server(config, signing.x5u, resolver)
     yield _clock(answer, time.time)
+
+
+async def _x5u_server(config: Config, url: str, resolver: DnsResolver) -> Finding:
+    name, hint = "x5u server", "renew the TLS certificate of the x5u server"
+    try:
+        end = await server_certificate_end(url, resolver, config.fetch.trust_anchors)
+    except NoServerCertificate as error:
+        return Finding(name, "failed", str(error), hint)
+    return until(name, "its TLS certificate is valid", end, time.time(), hint)
 
 
 async def _icons(config: Config, client: GuardedClient) -> AsyncIterator[Finding]:

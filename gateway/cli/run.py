@@ -26,7 +26,12 @@ ConfigFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 
 _OWNER_ONLY: Final = 0o077
-_STYLES = {"passed": "[green]✔[/]", "failed": "[bold red]✘[/]", "skipped": "[dim]-[/]"}
+_STYLES = {
+    "passed": "[green]✔[/]",
+    "failed": "[bold red]✘[/]",
+    "skipped": "[dim]-[/]",
+    "warning": "[yellow]![/]",
+}
 
 
 def read_config(path: Path) -> Config:
@@ -67,6 +72,6 @@ async def _check(settings: Config, as_json: bool) -> int:
             emit_json(record)
             continue
         console.print(f"{_STYLES[finding.outcome]} {finding.name}: {escape(finding.detail)}")
-        if finding.outcome == "failed" and finding.hint:
+        if finding.outcome in ("failed", "warning") and finding.hint:
             console.print(f"    [yellow]{escape(finding.hint)}[/]")
     return failed

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway import checks
 from gateway.checks import Finding, examine
 from gateway.config import Config, ConfigError
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed
+from gateway.server_certificate import NoServerCertificate
 from stir.certificates.certificate import TN_AUTH_LIST_OID
-from stir.certificates.issuing import issue_sti_certificate
+from stir.certificates.issuing import issue_sti_certificate, key_to_pem, make_root, new_key
 from stir.certificates.tn_auth_list import Range, Spc, TnAuthList
 from tests.support.call_scene import FakeDns, make_config
-from tests.support.stir_authority import NOW, URL, StirWorld, to_pem
+from tests.support.stir_authority import NOW, URL, StirWorld, make_certificate, to_pem
 
 WORLD = StirWorld()
 ICON = "https://www.alpha.example/icon.png"
+DAY = 86_400.0
 COVERS = TnAuthList((Range("14155550100", 100),))
 
 
@@ -44,6 +50,8 @@ class World:
         self.running = False
         self.icon = b"a picture"
         self.now = NOW
+        self.server_end: float | Exception = NOW + 60 * DAY
+        self.lists: dict[str, Fetched] = {}
         self.issue(COVERS)
 
     def issue(self, numbers: TnAuthList) -> None:
@@ -71,7 +79,8 @@ class World:
     async def get(self, url: str) -> Fetched:
         if url == ICON:
             return Fetched(200, {}, self.icon)
-        assert url == URL
+        if url != URL:
+            return self.lists[url]
         if isinstance(self.answer, Exception):
             raise self.answer
         assert self.answer is not None
@@ -94,12 +103,23 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(checks, "make_resolver", lambda _config: made.resolver)
     monkeypatch.setattr(checks, "make_fetch_client", lambda _config, _resolver: made)
     monkeypatch.setattr("gateway.checks.time.time", lambda: made.now)
+
+    async def server_certificate_end(url: str, *_: object) -> float:
+        if isinstance(made.server_end, Exception):
+            raise made.server_end
+        return made.server_end
+
+    monkeypatch.setattr(checks, "server_certificate_end", server_certificate_end)
     return made
 
 
 async def test_where_all_is_well_everything_passes(world: World) -> None:
     found = await world.findings()
-    assert list(found) == ["keys", "STI certificate", "TNAuthList", "ports", "DNS", "x5u", "clock"]
+    assert list(found) == [
+        *("keys", "trust anchors", "STI certificate", "TNAuthList", "STI chain", "ports", "DNS"),
+        *("x5u", "x5u server", "clock", "CRL"),
+    ]
+    assert found.pop("CRL").outcome == "skipped"  # the certificate names no list
     assert {finding.outcome for finding in found.values()} == {"passed"}
     assert world.resolver.closed
 
@@ -202,3 +222,92 @@ async def test_an_icon_is_served_as_it_is_signed(world: World, served: bytes, ou
     stir["rich_call_data"] = [{**entry, "icon_file": world.folder / "icon.png"}]
     listen = config.model_dump()["listen"]
     assert (await world.findings(make_config(stir=stir, listen=listen)))["icon"].outcome == outcome
+
+
+async def test_a_gap_between_two_ranges_is_seen(world: World) -> None:
+    world.issue(TnAuthList((Range("14155550100", 40), Range("14155550150", 50))))
+    assert (await world.findings())["TNAuthList"].outcome == "failed"
+    world.issue(TnAuthList((Range("14155550100", 50), Range("14155550150", 50))))
+    assert (await world.findings())["TNAuthList"].outcome == "passed"
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(8, "passed"), (6, "warning"), (-1, "failed")])
+async def test_an_end_that_is_near_is_warned_of(world: World, days: float, outcome: str) -> None:
+    world.server_end = NOW + days * DAY
+    found = (await world.findings())["x5u server"]
+    assert (found.outcome, bool(found.hint)) == (outcome, outcome != "passed")
+
+
+async def test_a_certificate_that_ends_soon_is_warned_of(world: World) -> None:
+    world.now = NOW + 25 * DAY
+    found = (await world.findings())["STI certificate"]
+    assert (found.outcome, "ends in 5.0 days" in found.detail) == ("warning", True)
+
+
+async def test_an_x5u_server_that_proves_nothing_fails(world: World) -> None:
+    world.server_end = NoServerCertificate("certs.alpha.example: self-signed")
+    assert (await world.findings())["x5u server"].outcome == "failed"
+
+
+async def test_a_chain_that_ends_elsewhere_fails(world: World) -> None:
+    other = make_root("Another Root", NOW)
+    (world.folder / "root.pem").write_bytes(other.certificate_pem)
+    found = await world.findings()
+    assert (found["STI chain"].outcome, found["CRL"].outcome) == ("failed", "skipped")
+
+
+async def test_a_trust_anchor_that_ended_is_named(world: World) -> None:
+    old = make_root("Old Root", NOW, lifetime=DAY)
+    roots = world.folder / "root.pem"
+    roots.write_bytes(roots.read_bytes() + old.certificate_pem)
+    assert (await world.findings())["trust anchors"].outcome == "warning"
+    world.now = NOW + 2 * DAY
+    found = (await world.findings())["trust anchors"]
+    assert (found.outcome, "Old Root" in found.detail) == ("failed", True)
+
+
+LIST = "https://crl.alpha.example/list.crl"
+
+
+def revocation_list(*serials: int, age: float = 3600, life: float = 86_400) -> bytes:
+    """A list by the issuing authority."""
+    start = datetime.fromtimestamp(NOW - age, UTC)
+    builder = x509.CertificateRevocationListBuilder()
+    builder = builder.issuer_name(WORLD.issuer.certificate.subject).last_update(start)
+    builder = builder.next_update(start + timedelta(seconds=life))
+    for serial in serials:
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(start)
+        builder = builder.add_revoked_certificate(entry.build())
+    signed = builder.sign(WORLD.issuer.key, hashes.SHA256())
+    return signed.public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("serials", "age", "body", "outcome", "part"),
+    [
+        ((), 3_600, None, "passed", "1 h old, the next is due in 23 h"),
+        ((4711,), 3_600, None, "failed", "revoked"),
+        ((), 90_000, None, "failed", "ended 1 h ago, 25 h old"),
+        ((), 0, b"<html>", "failed", "not a certificate revocation list"),
+    ],
+)
+async def test_the_revocation_list_is_fetched_and_read(
+    world: World, serials: tuple[int, ...], age: float, body: bytes | None, outcome: str, part: str
+) -> None:
+    key = new_key()
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(LIST)], None, None, None)
+    leaf = make_certificate(
+        WORLD.issuer,
+        key=key.public_key(),
+        entries=COVERS.entries,
+        not_after=NOW + 30 * DAY,
+        extensions=[(x509.CRLDistributionPoints([point]), False)],
+    )
+    pem = to_pem([leaf]) + WORLD.issuer.chain_pem
+    (world.folder / "sti.pem").write_bytes(pem)
+    (world.folder / "sti.key").write_bytes(key_to_pem(key))
+    world.answer = Fetched(200, {}, pem)
+    revoked = [leaf.serial_number for _ in serials]
+    world.lists[LIST] = Fetched(200, {}, body or revocation_list(*revoked, age=age))
+    found = (await world.findings())["CRL"]
+    assert (found.outcome, part in found.detail) == (outcome, True), found.detail
