@@ -106,17 +106,26 @@ class DivertedSetup(OutboundSetup):
         return str(orig)
 
     async def _stay(self, caller: Caller, number: str) -> None:
-        """Deliver it to an own user, marked as a call from outside is."""
+        """Deliver it to an own user, marked as a call from outside is.
+
+        The div goes along: an own PBX may forward the call once more.
+        """
+        self._refuse_anonymous(number)
         found = await self.wiring.delivery.find(number, self.received.request_uri)
+        exchange = await self._bridge(caller, found.media)
         if self.wiring.caller_display is not None:
             shown, _ = await self.wiring.caller_display.shown(self.request, self._verdict)
             self.request = self.request.with_headers(shown)
         dialects = self.wiring.dialects
         mark = Mark(self._verdict.verstat, self._verdict.attest, self._verdict.origid)
         dialect = dialects.named(found.verstat)
-        headers = marked_headers(self.request, mark, caller.number, dialects, dialect)
-        self.request = self.request.with_headers(headers)
-        self.go(found.routes, await self._bridge(caller, found.media))
+        request, passport = self.wiring.identity.divert(
+            self.request, self._verdict, div=self._div, dest=number
+        )
+        self.record.passport = passport
+        headers = marked_headers(request, mark, caller.number, dialects, dialect)
+        self.request = request.with_headers(headers)
+        self.go(found.routes, exchange)
 
     async def _leave(self, caller: Caller, number: str) -> None:
         domain = self.wiring.config.provider.domain

@@ -74,10 +74,13 @@ class OutboundSetup(CallSetup):
         else:
             await self._leave(caller, number)
 
-    async def _stay(self, caller: Caller, number: str) -> None:
+    def _refuse_anonymous(self, number: str) -> None:
         owner = self.wiring.callers.owner(number)
         if owner is not None and owner.refuse_anonymous and is_anonymous(self.received):
             raise CallRefused(433)
+
+    async def _stay(self, caller: Caller, number: str) -> None:
+        self._refuse_anonymous(number)
         found = await self.wiring.delivery.find(number, self.received.request_uri)
         exchange = await self._bridge(caller, found.media)
         self._sign(caller, number, "local")
