@@ -350,5 +350,5 @@ def _verdict(inspection: Inspection) -> Verdict:
         inspection.passport,
         inspection.identity,
         extension is None or extension.proves_caller,
-        tuple(map(_verdict, inspection.nested)),
+        tuple(map(_verdict, inspection.nested)) if inspection.nested else (),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from stir.certificates.certificate import Problem
-from stir.checks.diversion_step import broken_trail, called_identities, is_diverted
+from stir.checks.diversion_step import broken_trail, called_identities
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.claims import identities, identity_of
@@ -38,7 +38,7 @@ def destination(inspection: Inspection) -> Check:
     PASSporT that does not name it may be one on the way: its own step tells.
     """
     step, trail = "destination", inspection.trail
-    diverted = is_diverted(inspection.siblings) or inspection.ppt == DIV_O
+    diverted = trail is not None or inspection.ppt in (DIV, DIV_O)
     candidates = called_identities(inspection.facts, diverted=diverted)
     check = _compare(inspection, step, "dest", candidates, Reason.DESTINATION_MISMATCH)
     if inspection.ppt == DIV:

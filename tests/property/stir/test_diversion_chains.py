@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given
+from typing import Any
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stir.diversion import Leg, Legs
 from stir.passport import Passport
 from stir.reason import Reason
+from tests.support.diversions import NUMBERS as REAL_NUMBERS
+from tests.support.diversions import Forwarders
 
 LIMIT = 5
+CALLS = Forwarders()
+NUMBER = st.sampled_from([*REAL_NUMBERS[:3], "", "x", "+1 (212) 555-0100"])
+CLAIM = st.one_of(
+    st.fixed_dictionaries({}, optional={"tn": NUMBER, "uri": NUMBER, "hi": st.text(max_size=3)}),
+    st.fixed_dictionaries({"tn": st.lists(NUMBER, max_size=3)}),
+    st.none() | st.integers() | st.text(max_size=8) | st.lists(st.none(), max_size=2),
+)
+OPT = st.sampled_from(["", "a.b.c", "..x", CALLS.original().partition(";")[0]]) | CLAIM
 NUMBERS = st.sampled_from("abcdefg")
 LEGS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=7)
 CALLER = frozenset({"caller"})
@@ -73,3 +85,21 @@ def test_the_order_of_the_legs_does_not_matter(order: list[int], missing: int) -
     broken = [each for each in legs if each.div != {numbers[missing]}]
     trail = Legs(broken).follow(leg(None, "a"), frozenset("f"), LIMIT)
     assert trail.holds is (missing == 5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), CLAIM, CLAIM, OPT), max_size=4))
+def test_whatever_stands_in_signed_diversions_gives_a_verdict_and_one_reason(
+    claims: list[tuple[bool, object, object, object]],
+) -> None:
+    values = [CALLS.original()]
+    for nested, div, dest, opt in claims:
+        changes: dict[str, Any] = {"div": div, "dest": dest}
+        if nested:
+            values.append(CALLS.div_o(REAL_NUMBERS[0], REAL_NUMBERS[1], "", opt=opt, **changes))
+        else:
+            values.append(CALLS.div(REAL_NUMBERS[0], REAL_NUMBERS[1], **changes))
+    verdict = CALLS.verify(values, REAL_NUMBERS[1])
+    assert len(verdict.verdicts) == len(values)
+    for each in verdict.verdicts:
+        assert (each.outcome == "valid") is (each.reason is None)
