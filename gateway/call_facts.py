@@ -8,7 +8,7 @@ from typing import Final
 from media.sdp import fingerprints, parse_sdp
 from media.sdp_lines import MalformedSdp
 from sip.fields import NameAddr, parse_date, parse_name_addrs
-from sip.headers import MalformedHeader
+from sip.headers import Headers, MalformedHeader
 from sip.message import Request
 from sip.multipart import part_of
 from stir.call_info import CallInfo
@@ -36,13 +36,9 @@ def call_facts(request: Request) -> CallFacts:
         fingerprints=_fingerprints(request),
         method=request.method,
         call_id=headers.get("Call-ID"),
-        display_names=tuple(
-            address.display_name for address in (*shown, *asserted) if address.display_name
-        ),
+        display_names=tuple([a.display_name for a in (*shown, *asserted) if a.display_name]),
         call_info=_call_info(request) if "Call-Info" in headers else (),
-        resource_priority=tuple(
-            text.strip() for value in headers.all("Resource-Priority") for text in value.split(",")
-        ),
+        resource_priority=_resource_priority(headers) if "Resource-Priority" in headers else (),
         priority=(headers.get("Priority") or "").strip(),
         body=request.body,
     )
@@ -91,6 +87,11 @@ def _addresses(request: Request, name: str) -> tuple[NameAddr, ...]:
         return parse_name_addrs(name, request.headers.all(name))
     except MalformedHeader:
         return ()
+
+
+def _resource_priority(headers: Headers) -> tuple[str, ...]:
+    values = headers.all("Resource-Priority")
+    return tuple(text.strip() for value in values for text in value.split(","))
 
 
 def _call_info(request: Request) -> tuple[CallInfo, ...]:
