@@ -25,11 +25,13 @@ from stir.certificates.revocation_sources import Found, ListSource, ResponderSou
 
 _log = structlog.get_logger("revocation")
 _MAX_UNDER_WAY: Final = 64
-_LOOK_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0
 _LEAST_PAUSE: Final = 0.1
 # Longer lists are read in a thread: this is a few milliseconds of work.
 _READ_AT_ONCE: Final = 16_384
 _LONGEST_LIST: Final = 1_000
+# Sleeping for no time at all would mostly give the interpreter back to the same thread.
+_A_MOMENT: Final = 0.000_1
 
 
 class NotHad(Exception):
@@ -234,7 +236,7 @@ def _valid(credential: Credential, path: Path, now: float) -> bool:
 
 def _let_others_run() -> None:
     """Give the interpreter to whoever waits for it: the event loop, when a thread calls this."""
-    time.sleep(0)
+    time.sleep(_A_MOMENT)
 
 
 def _kind(source: Source) -> str:

@@ -72,8 +72,12 @@ class RevocationList:
 
     def revocation(self, certificate: x509.Certificate) -> str | None:
         """Why the certificate was revoked, such as ``keyCompromise``, or None: it is not listed."""
-        serials = self.entries.get(name_key(certificate.issuer))
-        return None if serials is None else serials.get(certificate.serial_number)
+        return self.listed(name_key(certificate.issuer), certificate.serial_number)
+
+    def listed(self, issuer: NameKey, serial: int) -> str | None:
+        """The same by what names a certificate: its issuer and serial number."""
+        serials = self.entries.get(issuer)
+        return None if serials is None else serials.get(serial)
 
     def covers(self, *, authority: bool, points: frozenset[str] | None) -> bool:
         """Whether a certificate that is absent from the list is thereby not revoked.

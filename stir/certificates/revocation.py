@@ -130,7 +130,7 @@ class RevocationRecords:
     def peek(self, credential: Credential, path: Path, now: float) -> RevocationStatus:
         """The same, not counted: for what is to be fetched before the call's own checks."""
         known = self._known.get(credential.fingerprint)
-        same = known is not None and known.path is path
+        same = known is not None and (known.path is path or known.path == path)
         if (
             known is not None
             and same
@@ -226,5 +226,5 @@ def _revoked(found: Found | None, subject: Subject) -> str | None:
     if found is None:
         return None
     if isinstance(found, RevocationList):
-        return found.revocation(subject.certificate)
+        return found.listed(subject.issuer, subject.serial)
     return found.reason if found.status == "revoked" else None

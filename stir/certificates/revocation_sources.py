@@ -12,7 +12,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from stir.certificates.certificate import is_authority, name_of
 from stir.certificates.chain import Path
-from stir.certificates.crl import RevocationList, may_sign_lists, name_key, uris
+from stir.certificates.crl import NameKey, RevocationList, may_sign_lists, name_key, uris
 from stir.certificates.ocsp import OcspAnswer
 from stir.reason import printable
 
@@ -88,6 +88,8 @@ class Subject:
     """
 
     certificate: x509.Certificate = field(repr=False)
+    issuer: NameKey = field(repr=False)
+    serial: int
     name: str
     authority: bool
     choices: tuple[Choice, ...]
@@ -124,6 +126,8 @@ class SourceFinder:
             found.append(
                 Subject(
                     certificate,
+                    name_key(certificate.issuer),
+                    certificate.serial_number,
                     name_of(certificate),
                     is_authority(certificate),
                     choices,

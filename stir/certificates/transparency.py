@@ -99,7 +99,7 @@ class Transparency:
     def status(self, credential: Credential, path: Path, now: float) -> TransparencyStatus:
         """What vouches for the leaf of a path without problem; `now` is in epoch seconds."""
         before, known = self._known.get(credential.fingerprint, (None, None))
-        if known is None or before is not path:
+        if known is None or not (before is path or before == path):
             known = self._check(path)
             while len(self._known) >= MAX_CREDENTIALS:
                 del self._known[next(iter(self._known))]
