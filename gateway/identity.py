@@ -82,7 +82,7 @@ class IdentityServices:
             return request, None
         now = self._clock()
         facts = call_facts(request)
-        headers = _dated(request.headers, facts.date, now)
+        headers = dated(request.headers, facts.date, now)
         asked = SigningRequest(
             orig_tn=orig,
             dest_tns=(dest,),
@@ -100,7 +100,7 @@ class IdentityServices:
                 headers = headers.append("Identity", self._authentication.sign(more))
         except CannotSign as error:
             raise CallRefused(500, f"The call cannot be signed: {error}") from None
-        return request.with_headers(headers), _clear(value.partition(";")[0])
+        return request.with_headers(headers), signed_record(value.partition(";")[0])
 
     def sign_message(
         self, request: Request, *, orig: str, dest: str, beside: SignedBeside | None = None
@@ -112,7 +112,7 @@ class IdentityServices:
         if self._authentication is None:
             return request, None
         now, more = self._clock(), beside or SignedBeside()
-        headers = _dated(request.headers, call_facts(request).date, now)
+        headers = dated(request.headers, call_facts(request).date, now)
         claims = {**msg_claims(request.body), **(more.within_shaken or {})}
         signed = []
         try:
@@ -123,7 +123,20 @@ class IdentityServices:
             raise CallRefused(500, f"The message cannot be signed: {error}") from None
         for value in signed:
             headers = headers.append("Identity", value)
-        return request.with_headers(headers), _clear(signed[0].partition(";")[0])
+        return request.with_headers(headers), signed_record(signed[0].partition(";")[0])
+
+    async def signed(
+        self,
+        request: Request,
+        *,
+        orig: str,
+        dest: str,
+        attest: Attestation,
+        origid: str,
+        beside: SignedBeside | None = None,
+    ) -> tuple[Request, dict[str, Any] | None]:
+        """Do what `sign` does, wherever it is done."""
+        return self.sign(request, orig=orig, dest=dest, attest=attest, origid=origid, beside=beside)
 
     def divert(
         self, request: Request, received: CallVerdict, *, div: str, dest: str
@@ -144,8 +157,8 @@ class IdentityServices:
             )
         except CannotSign as error:
             raise CallRefused(403, f"The call cannot be diverted: {error}") from None
-        headers = _dated(request.headers, facts.date, now).append("Identity", value)
-        return request.with_headers(headers), _clear(value.partition(";")[0])
+        headers = dated(request.headers, facts.date, now).append("Identity", value)
+        return request.with_headers(headers), signed_record(value.partition(";")[0])
 
     async def verify(
         self, request: Request, *, identities: tuple[str, ...] | None = None
@@ -248,14 +261,15 @@ def _as_record(passport: Passport) -> dict[str, Any]:
     return {"header": dict(passport.header), "payload": dict(passport.payload)}
 
 
-def _clear(token: str) -> dict[str, Any] | None:
+def signed_record(token: str) -> dict[str, Any] | None:
+    """Return what was signed as the call record shows it."""
     try:
         return _as_record(parse_passport(token))
     except MalformedPassport:
         return None
 
 
-def _dated(headers: Headers, date: int | None, now: float) -> Headers:
+def dated(headers: Headers, date: int | None, now: float) -> Headers:
     """Add the Date the PASSporT goes with; an own user's wrong Date is refused (RFC 8224 4.1)."""
     if "Date" not in headers:
         return headers.append("Date", format_date(now))

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from gateway.calls.next_hops import NextHops
 from gateway.config.base import split_endpoint
+from gateway.config.discovery import Dns
 from gateway.config.root import Config
+from gateway.config.stir import Fetch
 from gateway.dns import DnsResolver, DnsSettings, system_nameservers
 from gateway.http.fetch import FetchLimits, GuardedClient
 from gateway.http.guard import GuardPolicy
@@ -25,7 +27,11 @@ from sip.transport.settings import ListenerSettings, TlsSettings
 
 def make_resolver(config: Config) -> DnsResolver:
     """Return the DNS resolver."""
-    settings = config.dns
+    return dns_resolver(config.dns)
+
+
+def dns_resolver(settings: Dns) -> DnsResolver:
+    """Return a DNS resolver of one section."""
     servers = tuple(split_endpoint(server) for server in settings.nameservers)
     return DnsResolver(
         DnsSettings(
@@ -39,10 +45,14 @@ def make_resolver(config: Config) -> DnsResolver:
 
 def make_fetch_client(config: Config, resolver: DnsResolver) -> GuardedClient:
     """Return the guarded HTTPS client for URLs that peers name."""
-    settings = config.fetch
+    return fetch_client(config.fetch, make_guard_policy(config), resolver)
+
+
+def fetch_client(settings: Fetch, policy: GuardPolicy, resolver: DnsResolver) -> GuardedClient:
+    """Return a guarded HTTPS client of one section."""
     return GuardedClient(
         resolver,
-        policy=make_guard_policy(config),
+        policy=policy,
         limits=FetchLimits(
             timeout=settings.timeout_seconds,
             max_body=settings.max_body_bytes,

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 from aiohttp import web
 
@@ -29,8 +30,10 @@ from gateway.oob.making import call_placement_listener, make_call_placement, mak
 from gateway.renewal.own_certificate import OwnCertificate
 from gateway.revocation_making import make_records, make_revocation
 from gateway.services import make_guard_policy, server_context
-from gateway.signing.making import make_signing_api, signing_api_listener
+from gateway.signing.making import make_remote, make_signing_api, signing_api_listener
+from gateway.signing.remote_identity import RemoteIdentityServices
 from gateway.trust_list import make_trust_anchors
+from stir.authentication import AuthenticationService
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
 from stir.certificates.revocation import RevocationRecords
@@ -83,7 +86,8 @@ class StirService:
         )
         settings = config.stir.verification
         self.revocation = make_revocation(config, self._records, verification, resolver, wall_clock)
-        self.identity = IdentityServices(
+        self.remote = make_remote(config.stir.remote, keys, resolver)
+        self.identity = self._make_identity(
             keys.authentication,
             verification,
             self.certificates,
@@ -108,6 +112,29 @@ class StirService:
         if placement is not None and self.call_placement and not placement.trust_anchors:
             self.anchors.follow(self.call_placement.replace_anchors)
 
+    def _make_identity(
+        self,
+        authentication: AuthenticationService | None,
+        verification: VerificationService | None,
+        certificates: CertificateSource,
+        wall_clock: Callable[[], float],
+        **more: Any,
+    ) -> IdentityServices:
+        """The services here, or with somebody else's in their place."""
+        services = (authentication, verification, certificates, wall_clock)
+        settings = self._config.stir.remote
+        if self.remote is None or settings is None:
+            return IdentityServices(*services, **more)
+        return RemoteIdentityServices(
+            *services,
+            remote=self.remote,
+            signs=settings.sign,
+            verifies=settings.verify,
+            unsigned=settings.unsigned,
+            dialect=settings.dialect,
+            **more,
+        )
+
     def _make_api(self, keys: Keys, wall_clock: Callable[[], float]) -> SigningApiServer | None:
         config = self._config
         if config.stir.api is None:
@@ -131,6 +158,13 @@ class StirService:
         if self.revocation is not None:
             await self.revocation.start()
             self._stack.push_async_callback(self.revocation.stop)
+        if self.remote is not None:
+            self._stack.push_async_callback(self.remote.close)
+            settings = self._config.stir.remote
+            if settings is not None and settings.heartbeat_seconds:
+                beating = self.remote.keep(settings.heartbeat_seconds)
+                task = asyncio.get_running_loop().create_task(beating)
+                self._stack.push_async_callback(_ended, task)
         if self.out_of_band is not None:
             self._stack.push_async_callback(self.out_of_band.close)
         for key, listener in self._listeners():
@@ -197,6 +231,17 @@ class StirService:
                 "PASSporTs published to and retrieved from call placement services, by outcome",
                 ("action", "outcome"),
                 lambda: client.outcomes,
+            )
+        if self.remote is not None:
+            remote = self.remote
+            metrics.counts(
+                "remote_sti",
+                "Requests to the remote STI-AS/VS, by resource and outcome",
+                ("resource", "outcome"),
+                lambda: remote.outcomes,
+            )
+            metrics.gauge(
+                "remote_sti_open", "Its instances that are left alone", remote.open_breakers
             )
         if self.api is not None:
             api = self.api

@@ -127,6 +127,9 @@ class Reason(Enum):
         437,
         "RFC 6962 3.2, draft-ietf-stir-certificate-transparency",
     )
+    REMOTE_UNAVAILABLE = ("remote_unavailable", 436, "ATIS-1000082; RFC 8224 6.2.2")
+    REMOTE_CREDENTIAL = ("remote_credential", 437, "ATIS-1000082; RFC 8224 6.2.2")
+    REMOTE_INVALID = ("remote_invalid", 438, "ATIS-1000082; RFC 8224 6.2.2")
 
 
 def printable(text: str, limit: int) -> str:

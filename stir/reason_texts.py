@@ -317,6 +317,21 @@ TEXTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "The list's server is down, or nobody publishes a new list.",
             "Publish a current revocation list; look at its nextUpdate.",
         ),
+        "REMOTE_UNAVAILABLE": ReasonText(
+            "The verification service that this gateway asks gave no validation.",
+            "Nothing is known against the peer: the service is down, slow or could not decide.",
+            "Look at the service's instances and their circuit breakers.",
+        ),
+        "REMOTE_CREDENTIAL": ReasonText(
+            "The verification service that this gateway asks refuses the certificate.",
+            "The peer signs with a certificate that is expired, revoked or not trusted there.",
+            "Read the reason the service gives; ask the peer for another certificate.",
+        ),
+        "REMOTE_INVALID": ReasonText(
+            "The verification service that this gateway asks finds the PASSporT invalid.",
+            "The PASSporT is for another call, or was changed on the way.",
+            "Read the reason the service gives; verify the same header with `stir explain`.",
+        ),
         "TRANSPARENCY_MISSING": ReasonText(
             "The certificate was not shown to enough transparency logs.",
             "The authority issues without logging.",

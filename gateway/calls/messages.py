@@ -54,7 +54,7 @@ class OutboundMessage(_Message, OutboundSetup):
 
     service = Service.IM
 
-    def _sign(self, caller: Caller, number: str, direction: CallDirection) -> None:
+    async def _sign(self, caller: Caller, number: str, direction: CallDirection) -> None:
         if self.wiring.attestation.attested(caller, direction) is not None:
             self.request, self.record.passport = self.wiring.identity.sign_message(
                 self.request, orig=caller.number, dest=number, beside=self._beside

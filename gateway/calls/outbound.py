@@ -66,7 +66,7 @@ class OutboundSetup(CallSetup):
             headers, self._beside = self.wiring.caller_data.applied(self.request, caller)
             self.request = self.request.with_headers(headers)
         if trunk is not None and redirects:
-            self._sign(caller, number, "outbound")
+            await self._sign(caller, number, "outbound")
             domain = self.wiring.config.provider.domain
             raise redirection(self.request, trunk, number, domain)
         if self.direction == "local":
@@ -83,13 +83,13 @@ class OutboundSetup(CallSetup):
         self._refuse_anonymous(number)
         found = await self.wiring.delivery.find(number, self.received.request_uri)
         exchange = await self._bridge(caller, found.media)
-        self._sign(caller, number, "local")
+        await self._sign(caller, number, "local")
         self.go(found.routes, exchange)
 
-    def _sign(self, caller: Caller, number: str, direction: CallDirection) -> None:
+    async def _sign(self, caller: Caller, number: str, direction: CallDirection) -> None:
         attested = self.wiring.attestation.attested(caller, direction)
         if attested is not None:
-            self.request, self.record.passport = self.wiring.identity.sign(
+            self.request, self.record.passport = await self.wiring.identity.signed(
                 self.request,
                 orig=caller.number,
                 dest=number,
@@ -101,7 +101,7 @@ class OutboundSetup(CallSetup):
     async def _leave(self, caller: Caller, number: str) -> None:
         routes = await self._resolve(caller, number)
         exchange = await self._bridge(caller, WEBRTC)
-        self._sign(caller, number, "outbound")
+        await self._sign(caller, number, "outbound")
         await self._publish(caller, number, routes)
         self.go(routes, exchange)
 

@@ -11,6 +11,7 @@ from gateway.cli import (
     cert,
     cert_acme,
     conformance,
+    cps,
     demo,
     discover,
     run,
@@ -39,6 +40,7 @@ app.add_typer(sdp.app)
 app.add_typer(stir.app, name="stir")
 cert_acme.add_commands(cert.app)
 app.add_typer(cert.app, name="cert")
+app.add_typer(cps.app, name="cps")
 app.add_typer(cache.app, name="cache")
 
 

@@ -6,13 +6,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from gateway.config.root import Config
 
 ENVIRONMENT_PREFIX: Final = "SPINGATE_"
+M = TypeVar("M", bound=BaseModel)
 
 
 class ConfigError(Exception):
@@ -25,6 +26,11 @@ class ConfigError(Exception):
 
 
 def load_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read and check the gateway's configuration file, as `load_file` does."""
+    return load_file(path, Config, environment)
+
+
+def load_file(path: Path, model: type[M], environment: Mapping[str, str] | None = None) -> M:
     """Read and check a configuration file; relative paths in it are relative to the file.
 
     `SPINGATE_A__B=value` overrides key `a.b`, `SPINGATE_LISTEN__0__PORT` key `listen[0].port`;
@@ -40,7 +46,7 @@ def load_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
         raise ConfigError(str(path), f"is not valid TOML ({error})") from None
     _override(data, os.environ if environment is None else environment)
     try:
-        config = Config.model_validate(data)
+        config = model.model_validate(data)
     except ValidationError as error:
         raise _explain(error) from None
     return _anchor(config, path.parent.resolve())
@@ -98,7 +104,7 @@ def _explain(error: ValidationError) -> ConfigError:
     return ConfigError(key_path(first["loc"]), text)
 
 
-def _anchor(config: Config, folder: Path) -> Config:
+def _anchor(config: M, folder: Path) -> M:
     """Make every relative path absolute, from the folder of the configuration file."""
 
     def walk(value: object) -> object:
@@ -112,5 +118,5 @@ def _anchor(config: Config, folder: Path) -> Config:
         return value
 
     anchored = walk(config)
-    assert isinstance(anchored, Config)
+    assert isinstance(anchored, type(config))
     return anchored

@@ -19,6 +19,7 @@ from gateway.config.base import (
 )
 from gateway.config.discovery import Discovery, Dns, Sms, Spin
 from gateway.config.media import Media
+from gateway.config.oob import CallPlacement
 from gateway.config.sip import Listen, Peer, Registrar, Route, Sip, Trunk, User
 from gateway.config.stir import Fetch, Stir
 
@@ -76,6 +77,21 @@ class Log(Section):
     call_record_file: FilePath | None = Field(
         default=None, description="One JSON object a call, at its end; absent: none."
     )
+
+
+class CallPlacementConfig(Section):
+    """Everything `spingate cps run` reads: a call placement service without a gateway."""
+
+    call_placement: CallPlacement = Field(description="The call placement service.")
+    dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
+    fetch: Fetch = Field(default=Fetch(), description="Guard of fetched URLs.")
+    log: Log = Field(default=Log(), description="Logs.")
+
+    @model_validator(mode="after")
+    def _believes_somebody(self) -> Self:
+        if not self.call_placement.trust_anchors:
+            raise ValueError("[call_placement] needs trust_anchors")
+        return self
 
 
 class Config(Section):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal, Self
+import re
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gateway.config.base import (
     Count,
@@ -19,7 +20,19 @@ from gateway.config.base import (
     Section,
     Text,
 )
-from gateway.config.oob import ServiceUrl
+
+_URL: Final = re.compile(
+    r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9._~/-]+(?:\?[A-Za-z0-9._~&=%+-]*)?"
+)
+
+
+def _resource_url(text: str) -> str:
+    if _URL.fullmatch(text) is None:
+        raise ValueError("not an https URL of a resource")  # without it: it may hold a key
+    return text
+
+
+ResourceUrl = Annotated[str, AfterValidator(_resource_url)]
 
 
 class ApiClient(Section):
@@ -98,10 +111,10 @@ class SigningApi(Section):
 class RemoteInstance(Section):
     """One instance of somebody else's STI-AS/VS."""
 
-    signing: ServiceUrl | None = Field(
+    signing: ResourceUrl | None = Field(
         default=None, description="https URL of its signing resource, such as .../stir/v1/signing."
     )
-    verification: ServiceUrl | None = Field(
+    verification: ResourceUrl | None = Field(
         default=None, description="https URL of its verification resource."
     )
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import time
 from collections.abc import Callable
 
 from gateway.config.base import NumberSet
-from gateway.config.signing_api import SigningApi
+from gateway.config.signing_api import Remote, SigningApi
 from gateway.http.credentials import CertificateSource
+from gateway.http.fetch import AddressSource, client_context
 from gateway.http.listener import HttpListener, ListenerLimits
+from gateway.http.service_client import ServiceClient
 from gateway.http.signing_api import Client, SigningApiServer
+from gateway.http.signing_client import Instance, RemoteSti
 from gateway.keys import Keys
 from gateway.services import server_context
+from gateway.signing.breaker import BreakerLimits
 from stir.oob.rate import Rate
 from stir.verification import VerificationService
 
 # A switch keeps its connections; each is cut after an hour all the same.
+_MAX_REQUESTS = 256
 _LIMITS = ListenerLimits(max_connections=1_000, max_per_source=500, lifetime=3_600.0)
 
 
@@ -54,4 +60,22 @@ def signing_api_listener(settings: SigningApi, server: SigningApiServer) -> Http
             tls.verify_mode = ssl.CERT_OPTIONAL
     return HttpListener(
         server.application(), settings.address, settings.port, tls=tls, limits=_LIMITS
+    )
+
+
+def make_remote(settings: Remote | None, keys: Keys, resolver: AddressSource) -> RemoteSti | None:
+    """Return the client of somebody else's STI-AS/VS, or None where there is none."""
+    if settings is None:
+        return None
+    context = client_context(settings.trust_anchors)
+    if settings.certificate is not None and settings.key is not None:
+        context.load_cert_chain(settings.certificate, settings.key)
+    return RemoteSti(
+        tuple(Instance(each.signing, each.verification) for each in settings.instance),
+        ServiceClient(resolver, context, total=_MAX_REQUESTS),
+        time.monotonic,
+        timeout=settings.timeout_seconds,
+        limits=BreakerLimits(settings.failures, settings.slow_seconds, settings.retry_seconds),
+        token=keys.remote_token,
+        heartbeat=settings.heartbeat,
     )

@@ -83,6 +83,12 @@ class KnownCertificates:
         self.known[provider.signer.x5u] = provider.credential
         return provider
 
+    def knows(self, url: str) -> bool:
+        return url in self.known
+
+    async def changed(self, urls: Any) -> bool:
+        return False
+
     async def get(self, url: str) -> Credential | CredentialUnavailable:
         return self.known.get(url) or CredentialUnavailable("unknown", "certs.example")
 
