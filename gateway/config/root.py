@@ -163,6 +163,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _diversions_can_be_signed(self) -> Self:
+        signs = self.stir.authentication and self.stir.authentication.enabled
+        for trunk in self.trunk:
+            if trunk.may_divert and not (signs and self.stir.verification):
+                raise ValueError(
+                    f"trunk '{trunk.name}': may_divert needs [stir.verification] and "
+                    "[stir.authentication]: what it forwards is verified and signed"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         dialects = {"3gpp", "none", *(dialect.name for dialect in self.verstat)}
         verification = self.stir.verification

@@ -175,3 +175,13 @@ def test_rfc_8225_section_5_2_2_orders_media_keys_and_drops_colons() -> None:
         {"alg": "sha-256", "dig": other.replace(":", "")},
         {"alg": "sha-256", "dig": first.replace(":", "") + "42CD54F1"},
     ]
+
+
+@needs_vectors
+def test_the_div_example_of_rfc_8946_is_read_at_its_time(tmp_path: Path) -> None:
+    signed = {"now": 1443208345, "from_tn": "12155551212", "to_tn": "12155551214"}
+    record = verify({**ENTRIES["rfc8946-div-example"], **signed}, "identity", tmp_path)
+    for name in ("syntax", "type", "claims", "freshness", "originator", "destination"):
+        assert step(record, name)["outcome"] == "passed", name
+    assert (record["outcome"], record["reason"]) == ("invalid", "diversion_without_original")
+    assert step(record, "div")["outcome"] == "failed"

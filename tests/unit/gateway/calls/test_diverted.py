@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from sip.message import Request
 from stir.passport import parse_passport
@@ -18,9 +19,10 @@ from tests.support.call_scene import (
     CallScene,
     Incoming,
     invite,
+    make_config,
     with_flow,
 )
-from tests.support.stir_authority import NOW
+from tests.support.stir_authority import NOW, URL
 from tests.unit.gateway.calls.conftest import MakeScene
 
 FOREIGN = "+12125550177"
@@ -33,9 +35,22 @@ TRUNK: dict[str, Any] = {
 }
 
 
+STIR: dict[str, Any] = {
+    "authentication": {"certificate": "sti.pem", "key": "sti.key", "x5u": URL},
+    "verification": {"trust_anchors": ["root.pem"]},
+}
+
+
 @pytest.fixture
 def scene(make_scene: MakeScene) -> CallScene:
-    return make_scene(trunk=[TRUNK])
+    return make_scene(trunk=[TRUNK], stir=STIR)
+
+
+@pytest.mark.parametrize("missing", ["authentication", "verification"])
+def test_a_trunk_cannot_forward_what_is_not_verified_and_signed(missing: str) -> None:
+    stir = {name: section for name, section in STIR.items() if name != missing}
+    with pytest.raises(ValidationError, match="may_divert needs"):
+        make_config(trunk=[TRUNK], stir=stir)
 
 
 def forwarded(
