@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import unquote
 
 import structlog
@@ -21,13 +20,12 @@ from gateway.numbers import dialled_number
 from gateway.policy.attestation import CallDirection
 from gateway.policy.callers import Caller
 from gateway.refusal import CallRefused, reason_value
-from sip.fields import parse_name_addrs
+from sip.fields import NameAddr, parse_name_addrs
 from sip.host import write_host
 from sip.tel_uri import TelUri
 from sip.uri import SipUri, Uri, parse_uri
 from stir.telephone_number import number_of
 
-_PREFERRED: Final = ("P-Preferred-Identity",)
 _log = structlog.get_logger("spingate.calls")
 
 
@@ -151,18 +149,20 @@ class OutboundSetup(CallSetup):
     def _shown(self, *, is_trunk: bool) -> tuple[str, ...]:
         """The numbers the caller shows, in E.164: P-Preferred-Identity, then From.
 
-        A PBX on a trunk asserts where a device prefers. What looks like a number but cannot be
-        read as one is given as it is: it is nobody's.
+        Where they show none, a PBX on a trunk may assert one.
         """
-        names = ("P-Asserted-Identity", "P-Preferred-Identity") if is_trunk else _PREFERRED
-        preferred = [
-            address
-            for name in names
-            for address in parse_name_addrs(name, self.received.headers.all(name))[:1]
-        ]
-        shown = (*preferred, self.received.from_)
+        shown = self._numbers((*self._addresses("P-Preferred-Identity"), self.received.from_))
+        if not shown and is_trunk:
+            shown = self._numbers(self._addresses("P-Asserted-Identity"))
+        return shown
+
+    def _addresses(self, name: str) -> tuple[NameAddr, ...]:
+        return tuple(parse_name_addrs(name, self.received.headers.all(name))[:1])
+
+    def _numbers(self, addresses: tuple[NameAddr, ...]) -> tuple[str, ...]:
+        """What looks like a number but cannot be read as one stays as it is: it is nobody's."""
         numbers = []
-        for address in shown:
+        for address in addresses:
             text = str(address.uri)
             written = number_of(text)
             if written is not None:

@@ -35,7 +35,9 @@ def test_every_part_of_the_demo_works_and_json_is_one_object(tmp_path: Path) -> 
     assert report["passport"]["payload"]["orig"] == {"tn": "14155550100"}
     assert report["verdict"]["outcome"] == "valid"
     outcomes = {check["step"]: check["outcome"] for check in report["verdict"]["checks"]}
-    assert set(outcomes.values()) == {"passed"}
+    # The demo's authority names no revocation list and writes into no transparency log.
+    outside = {"revocation", "transparency"}
+    assert {step for step, outcome in outcomes.items() if outcome != "passed"} <= outside
     assert {"authority", "media_keys", "replay"} <= set(outcomes)
     assert [result["protection"] for result in report["media"]] == ["SDES-SRTP", "RTP"]
 

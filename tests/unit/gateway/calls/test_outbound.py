@@ -206,6 +206,12 @@ def test_a_trunk_may_assert_the_number_that_from_hides(scene: CallScene) -> None
     assert payload_of(scene.only.request)["orig"] == {"tn": TRUNK_NUMBER.lstrip("+")}
 
 
+def test_what_a_trunk_asserts_beside_a_number_it_shows_does_not_count(scene: CallScene) -> None:
+    asserted = ("P-Asserted-Identity", f"<sip:{ALICE}@pbx.example>")
+    scene.receive(invite(caller=TRUNK_NUMBER, extra=(asserted,)), FROM_TRUNK)
+    assert payload_of(scene.only.request)["orig"] == {"tn": TRUNK_NUMBER.lstrip("+")}
+
+
 def test_a_call_in_transit_is_signed_with_the_level_of_the_trunk(make_scene: MakeScene) -> None:
     carrier = {**TRUNK, "unknown_numbers": "C"}
     scene = make_scene(trunk=[carrier])
