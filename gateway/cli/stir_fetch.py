@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 from gateway.config import Config
 from gateway.dns import DnsResolver, DnsSettings, system_nameservers
 from gateway.http.fetch import FetchFailed, FetchRefused, GuardedClient
+from gateway.http.tn_auth_lists import complete
 from gateway.services import make_fetch_client, make_resolver
 from stir.certificates.certificate import (
     Credential,
@@ -58,6 +60,9 @@ async def _fetch(client: GuardedClient, url: str) -> Credential | CredentialUnav
     if answer.status != 200:
         return CredentialUnavailable(f"HTTP status {answer.status}", host)
     try:
-        return load_credential(answer.body)
+        credential = load_credential(answer.body)
     except MalformedCredential as error:
         return CredentialUnavailable(str(error), host, Reason.CREDENTIAL_MALFORMED)
+    if credential.references:
+        return (await complete(credential, client, time.time())).credential
+    return credential
