@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from stir.shaken_payload import read_shaken_payload
 from stir.strict_json import MalformedJson, canonical, parse_object
 
 MAX_TOKEN: Final = 16_384
@@ -139,7 +140,7 @@ def read_octets(octets: TokenOctets) -> Passport:
     """Read the JSON of a split token; raises MalformedPassport."""
     short = len(octets.header) <= _MAX_KNOWN_HEADER
     header = _known_header(octets.header) if short else _object(octets.header, "header")
-    payload = _object(octets.payload, "payload")
+    payload = read_shaken_payload(octets.payload) or _object(octets.payload, "payload")
     ppt, x5u = header.get("ppt"), header.get("x5u")
     return Passport(
         header,
