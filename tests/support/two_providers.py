@@ -63,6 +63,11 @@ numbers = ["{CAROL}", "+14155550102"]
 media = "rtp"
 max_calls = 2
 
+[[stir.rich_call_data]]
+users = ["carol"]
+name = "Alpha Parcels"
+call_reason = "Your parcel"
+
 [[trunk]]
 name = "pbx"
 sources = ["{SHIPPED}.60/32"]
