@@ -75,6 +75,9 @@ def conformance(
     ca: Annotated[
         _File, typer.Option(metavar="FILE", help="Who vouches for the target's TLS certificate.")
     ] = None,
+    token_file: Annotated[
+        _File, typer.Option(metavar="FILE", help="Bearer token for an HTTP service.")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="CASE", help="Run this case; may be repeated.")
     ] = None,
@@ -97,6 +100,7 @@ def conformance(
         usage_error(f"--only {', '.join(sorted(unknown))}: no such case")
     setup = prepare(
         Setup(target, caller, called, bind, domain, ca, timeout, pause, tuple(only or ())),
+        token_file=token_file,
         serve=serve,
         base_url=base_url,
         tls=(tls_cert, tls_key),

@@ -75,7 +75,8 @@ class Setup:
     serve: tuple[str, int] | None = None
     tls: ssl.SSLContext | None = None
     receiver: tuple[str, int] | None = None
-    uri: SipUri | None = field(default=None)
+    uri: SipUri | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 def prepare(
@@ -88,6 +89,7 @@ def prepare(
     own: tuple[Path | None, Path | None, str | None],
     receiver: str | None,
     export_root: Path | None,
+    token_file: Path | None,
 ) -> Setup:
     """Hold the options against each other and load what they name; wrong ones end with 2."""
     if (serve is None) != (base_url is None):
@@ -111,6 +113,7 @@ def prepare(
         tls=_server_tls(tls) if serve is not None and base.startswith("https:") else None,
         receiver=_endpoint("--receiver", receiver),
         uri=uri,
+        token=None if token_file is None else _token(token_file),
     )
 
 
@@ -199,12 +202,21 @@ def _server_tls(files: tuple[Path | None, Path | None]) -> ssl.SSLContext:
         usage_error(f"{certificate}: {error.strerror or error}")
 
 
+def _token(path: Path) -> str:
+    token = read_file(path).strip().decode("ascii", "replace")
+    if not token or not token.isascii() or not token.isprintable():
+        usage_error(f"{path}: no bearer token")
+    return token
+
+
 def _session(setup: Setup) -> aiohttp.ClientSession:
     try:
         context = ssl.create_default_context(cafile=str(setup.ca) if setup.ca else None)
     except (OSError, ssl.SSLError) as error:
         usage_error(f"{setup.ca}: {error.strerror or error}")
+    headers = {} if setup.token is None else {"Authorization": f"Bearer {setup.token}"}
     return aiohttp.ClientSession(
+        headers=headers,
         connector=aiohttp.TCPConnector(ssl=context, limit=1),
         timeout=aiohttp.ClientTimeout(total=setup.timeout),
     )

@@ -15,7 +15,8 @@ from tests.support.troubled_scene import HANDSET, MARK, TroubledScene
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-PEERS_UDP = 24
+PEERS_UDP, API = 24, 25
+TOKEN = "a-token-for-the-switch-only"
 ADDITIONS = {
     "beta": f"""
 [[listen]]
@@ -24,6 +25,16 @@ role = "peers"
 transport = "udp"
 address = "127.61.0.{PEERS_UDP}"
 port = 5060
+
+[stir.api]
+address = "127.61.0.{API}"
+port = 8088
+
+[[stir.api.client]]
+name = "switch"
+token = "{TOKEN}"
+numbers = ["+12125550100-+12125550199"]
+max_attest = "A"
 """
 }
 
@@ -65,3 +76,30 @@ async def test_a_gateway_that_marks_is_seen_by_the_receiver(scene: TroubledScene
         "wrong-orig": "TN-Validation-Failed",
         "expired": "TN-Validation-Failed",
     }
+
+
+async def test_its_verification_service_conforms_over_http(
+    scene: TroubledScene, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    url = f"http://{scene.address(API)}:8088/stir/v1/verification"
+    said, found = await conformance(
+        *(url, *options(scene), "--to", BOB, "--token-file", tmp_path / "token")
+    )
+    wrong = {name for name, each in found.items() if each["result"] not in ("pass", "skipped")}
+    assert wrong == {"replay"}, {name: found[name] for name in wrong}  # a switch may ask again
+    assert said.code == 1
+    assert TOKEN not in said.out + said.err
+
+
+async def test_its_signing_service_conforms_over_http(scene: TroubledScene, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    url = f"http://{scene.address(API)}:8088/stir/v1/signing"
+    mine = [*options(scene)]
+    mine[1] = BOB  # beta signs for its own numbers
+    said, found = await conformance(
+        *(url, *mine, "--to", "+13035550155", "--token-file", tmp_path / "token")
+    )
+    wrong = {name: each for name, each in found.items() if each["result"] == "fail"}
+    assert wrong == {}
+    assert said.code == 0
