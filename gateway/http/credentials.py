@@ -63,7 +63,7 @@ class CertificateSource:
 
     def knows(self, url: str) -> bool:
         """Whether a URL needs no fetch now: it is cached, be it only that it could not be had."""
-        return self._cache.get(url, self._wall_clock()) is not None
+        return self._cache.knows(url, self._wall_clock())
 
     async def get(self, url: str) -> Found:
         """Return the credential, or why there is none and whose fault that is."""

@@ -63,8 +63,8 @@ class Preloading:
         for kept in self._folder.load(most):
             credential = self._verified(kept.url, kept.pem)
             if isinstance(credential, str):
-                _log.warning("kept certificate dropped", culprit=kept.url, detail=credential)
-                self._folder.remove(kept.url)
+                # It stays on disk: its root may be trusted again when the operator's lists are.
+                _log.warning("kept certificate not used", culprit=kept.url, detail=credential)
                 continue
             self._cache.restore(kept.url, credential, kept.expires, now)
             count += 1

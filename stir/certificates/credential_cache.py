@@ -54,6 +54,13 @@ class CacheEntry:
     hits: int = 0
     all_hits: int = 0
 
+    def answers(self, now: float) -> bool:
+        """Whether it is the answer to a call now, and nobody has to be asked.
+
+        Once its server failed when asked, an expired one serves on: no call waits for the server.
+        """
+        return now < self.expires or (self.retry_at > 0 and now < self.usable_until)
+
     def may_revalidate(self, now: float) -> bool:
         """Whether the server may be asked if it has another version by now; notes that it is.
 
@@ -95,8 +102,7 @@ class CredentialCache:
         entry = self._entries.get(url)
         if entry is None:
             return None
-        # Expired, but its server failed when asked: it serves on, and no call waits for the server.
-        if entry.expires <= now and not (entry.retry_at and now < entry.usable_until):
+        if not entry.answers(now):
             if entry.usable_until <= now:
                 del self._entries[url]
             return None
@@ -104,6 +110,11 @@ class CredentialCache:
         entry.hits += 1
         entry.all_hits += 1
         return entry.found
+
+    def knows(self, url: str, now: float) -> bool:
+        """Whether `get` would give something, without counting it as a use."""
+        entry = self._entries.get(url)
+        return entry is not None and entry.answers(now)
 
     def entry(self, url: str) -> CacheEntry | None:
         """Return what is kept for a URL, fresh or not, without counting it as a use."""

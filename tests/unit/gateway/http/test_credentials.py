@@ -297,3 +297,13 @@ async def test_another_certificate_behind_the_url_is_found_when_a_signature_does
     assert len(scene.client.asked) == 3
     assert await scene.source.get(URL) is new
     assert not await scene.source.changed(["https://unknown.example/"])
+
+
+async def test_asking_whether_a_url_is_known_is_no_use_of_it() -> None:
+    scene = Scene(served())
+    await scene.source.get(URL)
+    assert scene.source.knows(URL)
+    scene.now += 299
+    assert scene.cache.due(scene.now, 9) == [], "no call has used it since it was fetched"
+    scene.now += 1
+    assert not scene.source.knows(URL)
