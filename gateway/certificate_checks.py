@@ -74,7 +74,7 @@ def own_chain(
     name = "STI chain"
     if not anchors:
         return Finding(name, "skipped", "no [stir.verification] trust anchors"), None
-    path = PathBuilder(anchors).find(credential)
+    path = PathBuilder(anchors).find(credential).at(time.time())
     problem = path.problem or validity_of_issuers(path, time.time())
     if problem is None:
         names = " < ".join(printable(name_of(each), 60) for each in path.certificates)

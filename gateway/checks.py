@@ -30,6 +30,7 @@ from gateway.renewal.credential import OwnCredential, certificate_store, own_cre
 from gateway.renewal.store import CertificateStore
 from gateway.server_certificate import NoServerCertificate, server_certificate_end
 from gateway.services import make_fetch_client, make_resolver
+from gateway.trust_list_check import kept_trust_list
 from sip.dns import DnsUnavailable
 from sip.locate import NotLocated, locate
 from sip.uri import SipUri
@@ -84,6 +85,10 @@ def _certificates(
 ) -> Iterable[tuple[Finding, CertificationPath | None]]:
     """What the files say; with the path of the own certificate, once it is known."""
     path = None
+    listed, roots = kept_trust_list(config, keys)
+    if listed is not None:
+        yield listed, path
+    anchors = (*keys.sti_trust_anchors, *roots)
     for finding in trust_anchors(keys.sti_trust_anchors):
         yield finding, path
     for finding in (*served_certificates(config), *repository(config)):
@@ -99,7 +104,7 @@ def _certificates(
         return
     for finding in own_certificate(config, credential):
         yield finding, path
-    finding, path = own_chain(config, credential, keys.sti_trust_anchors)
+    finding, path = own_chain(config, credential, anchors)
     yield finding, path
     if config.stir.acme is not None:
         yield _renewal(certificate_store(config)), path

@@ -97,7 +97,7 @@ class StirService:
             max_diversions=MAX_DIVERSIONS if settings is None else settings.max_diversions,
         )
         self.own_certificate = OwnCertificate(
-            config, keys.authentication, keys.sti_trust_anchors, resolver, wall_clock
+            config, keys.authentication, self.anchors, resolver, wall_clock
         )
         self.out_of_band = make_out_of_band(config, keys, self.identity, resolver, wall_clock)
         self.api = self._make_api(keys, wall_clock)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, overload
 
 import structlog
 from cryptography import x509
@@ -52,8 +52,8 @@ class Fetcher(Protocol):
     async def get(self, url: str, *, accept: str = "*/*") -> Fetched: ...
 
 
-class TrustAnchors:
-    """The anchors in force, and who is told when they change.
+class TrustAnchors(Sequence[x509.Certificate]):
+    """The anchors in force, as a sequence that is always current, and who is told of changes.
 
     `own` are those of `files`, the operator's PEM bundles, which `read_files` reads again, raising
     ConfigError; `settings` and `administrator` are those of the list, None and empty without one.
@@ -85,6 +85,18 @@ class TrustAnchors:
         self._next_fetch = 0.0
         self._in_force = self._own
         self.failures = 0
+
+    def __len__(self) -> int:
+        return len(self._in_force)
+
+    @overload
+    def __getitem__(self, index: int) -> x509.Certificate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[x509.Certificate]: ...
+
+    def __getitem__(self, index: int | slice) -> x509.Certificate | Sequence[x509.Certificate]:
+        return self._in_force[index]
 
     @property
     def in_force(self) -> tuple[x509.Certificate, ...]:
