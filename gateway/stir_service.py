@@ -107,6 +107,8 @@ class StirService:
             self.certificates,
             config.fetch.ports,
             wall_clock,
+            records=self._records,
+            revocation=self.revocation,
         )
         placement = config.stir.call_placement
         if placement is not None and self.call_placement and not placement.trust_anchors:
@@ -145,7 +147,9 @@ class StirService:
         )
         if verification is not None:
             self.anchors.follow(verification.replace_anchors)
-        return make_signing_api(config.stir.api, keys, verification, self.certificates, wall_clock)
+        return make_signing_api(
+            config.stir.api, keys, verification, self.certificates, wall_clock, self.revocation
+        )
 
     async def start(self) -> None:
         """Listen; raises ConfigError where a port is not to be had."""

@@ -26,8 +26,10 @@ from gateway.http.call_placement_openapi import DESCRIPTION
 from gateway.http.callback import bearer_of
 from gateway.http.credentials import CertificateSource
 from gateway.http.problem import Problem, problems
+from gateway.revocation import RevocationService
 from stir.certificates.certificate import Credential
 from stir.certificates.chain import Path, PathBuilder
+from stir.certificates.revocation import RevocationRecords
 from stir.oob.access import (
     AccessReason,
     AccessRefused,
@@ -77,7 +79,8 @@ class CallPlacementServer:
     """The aiohttp side of the service.
 
     `anchors` are the STI roots whose holders may use it; `certificates` fetches what tokens name
-    in x5u, behind its guard; wall_clock gives epoch seconds.
+    in x5u, behind its guard; wall_clock gives epoch seconds. `records` is what is known of revoked
+    certificates, `revocation` has it fetched.
     """
 
     def __init__(
@@ -86,10 +89,15 @@ class CallPlacementServer:
         anchors: Sequence[x509.Certificate],
         certificates: CertificateSource,
         wall_clock: Callable[[], float],
+        *,
+        records: RevocationRecords | None = None,
+        revocation: RevocationService | None = None,
     ) -> None:
         self._settings = settings
         self._certificates = certificates
         self._wall_clock = wall_clock
+        self._records = records
+        self._revocation = revocation
         self.store = PlacementStore(settings.store, os.urandom)
         self._builder = PathBuilder(anchors)
         self._paths: OrderedDict[bytes, Path] = OrderedDict()
@@ -103,7 +111,7 @@ class CallPlacementServer:
             extra_ports=settings.extra_ports,
         )
         # Several services may be given the same PASSporT, and one twice: replay is the callee's.
-        self._verification = VerificationService(policy, anchors, None)
+        self._verification = VerificationService(policy, anchors, None, revocation=records)
         self.refused: Counter[str] = Counter()
 
     def replace_anchors(self, anchors: Sequence[x509.Certificate]) -> None:
@@ -216,8 +224,9 @@ class CallPlacementServer:
         credential = await self._certificates.get(token.x5u)
         if not isinstance(credential, Credential):
             raise AccessRefused(AccessReason.UNAVAILABLE, "the certificate at x5u is not to be had")
+        await self._prepare(credential)
         now = self._wall_clock()
-        granted = check_credential(token, credential, self._path, now)
+        granted = check_credential(token, credential, self._path, now, self._records)
         if asked.action == "retrieve":
             check_reach(granted, asked.dest, settings.retrieving_codes)
         who = hashlib.sha256(credential.fingerprint).digest()
@@ -228,6 +237,11 @@ class CallPlacementServer:
         if not self._used.remember(used, now + 2 * settings.freshness, now):
             raise Problem(503, "too many tokens to remember", headers=_NOW_LATER)
         return who, credential
+
+    async def _prepare(self, *credentials: object) -> None:
+        """Have what is to be known of revocation at hand."""
+        if self._revocation is not None:
+            await self._revocation.prepare(credentials)
 
     def _limit(self, action: Action, who: bytes, now: float) -> None:
         buckets = self._publishers if action == "publish" else self._retrievers
@@ -251,6 +265,7 @@ class CallPlacementServer:
         facts = CallFacts(orig_candidates=(orig,), dest_candidates=(dest,))
         begun = self._verification.begin(values, facts, self._wall_clock())
         found = await self._certificates.get_all(begun.needed)
+        await self._prepare(*found.values())
         verdict = self._verification.conclude(begun, found, self._wall_clock())
         if verdict.outcome != "valid":
             code = verdict.reason.code if verdict.reason is not None else "invalid"

@@ -25,6 +25,7 @@ from gateway.http.callback import bearer_of
 from gateway.http.credentials import CertificateSource
 from gateway.http.problem import Handler
 from gateway.http.signing_openapi import DESCRIPTION
+from gateway.revocation import RevocationService
 from gateway.signing.messages import (
     MAX_BODY,
     ApiError,
@@ -78,12 +79,15 @@ class SigningApiServer:
         verification: VerificationService | None,
         certificates: CertificateSource,
         wall_clock: Callable[[], float],
+        *,
+        revocation: RevocationService | None = None,
     ) -> None:
         self._clients = clients
         self._authentication = authentication
         self._verification = verification
         self._certificates = certificates
         self._wall_clock = wall_clock
+        self._revocation = revocation
         self._buckets = {client.name: TokenBuckets(client.rate) for client in clients}
         self._failures = TokenBuckets(_FAILURES)
         self.requests: Counter[tuple[str, ...]] = Counter()
@@ -168,6 +172,8 @@ class SigningApiServer:
         )
         begun = self._verification.begin(order.identities, facts, self._wall_clock())
         found = await self._certificates.get_all(begun.needed)
+        if self._revocation is not None:
+            await self._revocation.prepare(found.values())
         verdict = self._verification.conclude(begun, found, self._wall_clock())
         self.requests[client.name, "verification", verdict.outcome] += 1
         return _json(verification_response(verdict, order.dialect))

@@ -17,7 +17,9 @@ from gateway.http.service_client import ServiceClient
 from gateway.identity import IdentityServices
 from gateway.keys import Keys
 from gateway.oob.service import OutOfBandService
+from gateway.revocation import RevocationService
 from gateway.services import server_context
+from stir.certificates.revocation import RevocationRecords
 from stir.oob.rate import Rate
 from stir.oob.store import StoreLimits
 
@@ -62,6 +64,9 @@ def make_call_placement(
     certificates: CertificateSource,
     ports: tuple[int, ...],
     wall_clock: Callable[[], float],
+    *,
+    records: RevocationRecords | None = None,
+    revocation: RevocationService | None = None,
 ) -> CallPlacementServer | None:
     """Return the own call placement service, or None without its section.
 
@@ -88,7 +93,9 @@ def make_call_placement(
             octets=settings.max_bytes,
         ),
     )
-    return CallPlacementServer(made, anchors, certificates, wall_clock)
+    return CallPlacementServer(
+        made, anchors, certificates, wall_clock, records=records, revocation=revocation
+    )
 
 
 def call_placement_listener(

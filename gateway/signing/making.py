@@ -16,6 +16,7 @@ from gateway.http.service_client import ServiceClient
 from gateway.http.signing_api import Client, SigningApiServer
 from gateway.http.signing_client import Instance, RemoteSti
 from gateway.keys import Keys
+from gateway.revocation import RevocationService
 from gateway.services import server_context
 from gateway.signing.breaker import BreakerLimits
 from stir.oob.rate import Rate
@@ -32,6 +33,7 @@ def make_signing_api(
     verification: VerificationService | None,
     certificates: CertificateSource,
     wall_clock: Callable[[], float],
+    revocation: RevocationService | None = None,
 ) -> SigningApiServer:
     """Return the interface for other switches."""
     clients = tuple(
@@ -47,7 +49,9 @@ def make_signing_api(
         )
         for client, token in zip(settings.client, keys.api_tokens, strict=True)
     )
-    return SigningApiServer(clients, keys.authentication, verification, certificates, wall_clock)
+    return SigningApiServer(
+        clients, keys.authentication, verification, certificates, wall_clock, revocation=revocation
+    )
 
 
 def signing_api_listener(settings: SigningApi, server: SigningApiServer) -> HttpListener:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from stir.certificates.certificate import ES256, Credential
 from stir.certificates.chain import Path, validity_of_issuers
+from stir.certificates.revocation import RevocationRecords
 from stir.certificates.tn_auth_list import TnAuthList
 from stir.passport import SIGNATURE_SIZE, MalformedPassport, Passport, parse_passport
 
@@ -40,6 +41,7 @@ class AccessReason(Enum):
     SIGNATURE = ("token_signature", 401)
     REPLAYED = ("token_replayed", 401)
     CREDENTIAL = ("credential_unfit", 403)
+    REVOKED = ("credential_revoked", 403)
     UNTRUSTED = ("credential_untrusted", 403)
     UNAVAILABLE = ("credential_unavailable", 403)
     NOT_COVERED = ("number_not_covered", 403)
@@ -157,11 +159,13 @@ def check_credential(
     credential: Credential,
     find_path: Callable[[Credential], Path],
     now: float,
+    revocation: RevocationRecords | None = None,
 ) -> TnAuthList:
     """Hold a token against the certificate at its x5u; return what the certificate covers.
 
-    Raises AccessRefused: an unfit or expired certificate, one of no trusted authority, a signature
-    by another key, an issuer the certificate does not name (a provider code or a number).
+    `revocation` is what is known of revoked certificates. Raises AccessRefused: an unfit, expired
+    or revoked certificate, one of no trusted authority, a signature by another key, an issuer the
+    certificate does not name (a provider code or a number).
     """
     problem = credential.problem or credential.validity_problem(now)
     if problem is not None or credential.public_key is None:
@@ -170,6 +174,9 @@ def check_credential(
     problem = path.problem or validity_of_issuers(path, now) or path.delegation_problem
     if problem is not None:
         raise AccessRefused(AccessReason.UNTRUSTED, problem.got)
+    status = revocation.status(credential, path, now) if revocation is not None else None
+    if status is not None and status.problem is not None:
+        raise AccessRefused(AccessReason.REVOKED, status.problem.got)
     raw = token.passport.signature
     if len(raw) != SIGNATURE_SIZE:
         raise AccessRefused(AccessReason.SIGNATURE, "the signature is not 64 octets long")

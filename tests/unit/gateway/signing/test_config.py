@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from gateway.config import ConfigError, load_config
 from gateway.keys import load_keys
+from gateway.services import dns_resolver, make_fetch_client
+from gateway.signing.remote_identity import RemoteIdentityServices
+from gateway.stir_service import StirService
 from tests.unit.gateway.test_config import MINIMAL, write
 
 API = '\n[stir.api]\n{more}\n[[stir.api.client]]\nname = "switch"\n{client}\n'
@@ -46,3 +50,41 @@ def test_tokens_are_long_and_each_clients_own(tmp_path: Path, client: str, says:
         load_keys(config)
     assert says in str(error.value)
     assert "sixteen" not in str(error.value)
+
+
+REMOTE = "\n[stir.remote]\n{more}\n[[stir.remote.instance]]\n{instance}\n"
+SIGNING = 'signing = "https://sti.example:8443/stir/v1/signing?id=1&key=secret"'
+
+
+@pytest.mark.parametrize(
+    ("more", "instance", "says"),
+    [
+        ("", SIGNING, "no instance has 'verification'"),
+        ("verify = false", "", "no instance has 'signing'"),
+        ("verify = false", SIGNING.replace("https", "http"), "not an https URL"),
+        ('verify = false\ncertificate = "a.pem"', SIGNING, "both"),
+        ('verify = false\ntoken = "a"\ntoken_file = "b"', SIGNING, "only one"),
+    ],
+)
+def test_a_remote_service_that_cannot_work_is_refused(
+    tmp_path: Path, more: str, instance: str, says: str
+) -> None:
+    text = MINIMAL + REMOTE.format(more=more, instance=instance)
+    with pytest.raises(ConfigError) as error:
+        load_config(write(tmp_path, text), {})
+    assert says in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+async def test_the_gateway_signs_where_it_is_told_to(tmp_path: Path) -> None:
+    more = 'verify = false\ntoken = "a token"\nunsigned = "refuse"'
+    text = MINIMAL + REMOTE.format(more=more, instance=SIGNING)
+    config = load_config(write(tmp_path, text), {})
+    resolver = dns_resolver(config.dns)
+    fetch = make_fetch_client(config, resolver)
+    service = StirService(config, load_keys(config), fetch, time.time, resolver)
+    assert isinstance(service.identity, RemoteIdentityServices)
+    assert service.remote is not None
+    await service.start()
+    await service.stop()
+    await resolver.close()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from stir.certificates.certificate import Credential
 from stir.certificates.chain import PathBuilder
 from stir.certificates.issuing import make_root
+from stir.certificates.problem import Problem
+from stir.certificates.revocation import RevocationRecords, RevocationStatus
 from stir.certificates.tn_auth_list import Range, Spc, TnAuthList
 from stir.oob.access import (
     AccessReason,
@@ -22,6 +25,7 @@ from stir.oob.access import (
     read_access_token,
 )
 from stir.oob.tokens import digest_of
+from stir.reason import Reason
 from tests.support.stir_authority import DEST, HEADER, NOW, ORIG, URL, StirWorld, raw_token
 
 CPS = "cps.example"
@@ -157,3 +161,18 @@ def test_only_whoever_serves_a_number_fetches_what_is_stored_for_it() -> None:
 def test_the_digest_is_that_of_the_canonical_list() -> None:
     # `printf '["a.b.c"]' | openssl dgst -sha256 -binary | base64`
     assert DIGEST == "sha256-FGkcbNOecDq+dTX316EvMNWLB7Sn5CEBVX0iagX5ndk="
+
+
+def test_a_revoked_certificate_opens_nothing(world: StirWorld) -> None:
+    class Revoking:
+        """Knows of every certificate that it is revoked."""
+
+        def status(self, *_: object) -> RevocationStatus:
+            problem = Problem(Reason.CREDENTIAL_REVOKED, "revoked", "one that is not")
+            return cast(RevocationStatus, SimpleNamespace(problem=problem))
+
+    token = read(made(world))
+    find = PathBuilder(world.root.certificates).find
+    records = cast(RevocationRecords, Revoking())
+    found = reason(lambda: check_credential(token, world.credential, find, NOW, records))
+    assert found is AccessReason.REVOKED
