@@ -18,6 +18,7 @@ from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
 from gateway.cli.stir_input import read_file
 from gateway.config import Config, ConfigError, load_config
 from gateway.keys import sti_anchors
+from gateway.log import configure_logs
 from gateway.renewal.accounts import Accounts
 from gateway.renewal.store import HeldCertificate
 from gateway.renewal.wiring import RenewalParts, make_renewal
@@ -166,6 +167,9 @@ def _run(path: Path, json: bool, work: Work) -> None:
         usage_error(str(error))
     if config.stir.acme is None:
         usage_error(f"{path} has no [stir.acme]")
+
+    # Progress and outcome are told by the command itself.
+    configure_logs(config.log.model_copy(update={"level": "warning"}))
 
     def tell(text: str) -> None:
         if json:

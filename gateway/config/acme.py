@@ -126,6 +126,11 @@ class Acme(Section):
     country: Text | None = Field(
         default=None, pattern="^[A-Z]{2}$", description="Country asked for (ISO 3166)."
     )
+    dns_names: tuple[Domain, ...] = Field(
+        default=(),
+        description="DNS names asked for besides, such as the host of spin.callback_url; few "
+        "authorities grant them, spin.trusted_agents of the other side does without.",
+    )
     account_key: FilePath | None = Field(
         default=None,
         description="PEM key of the account (P-256), made where absent; acme/account.key in the "

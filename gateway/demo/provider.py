@@ -164,7 +164,8 @@ class Provider:
         path = self.config.log.call_record_file
         if path is None or not path.exists():
             return None
-        for line in path.read_text(encoding="utf-8").splitlines():
+        # The last line may be on its way still.
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
             record: dict[str, Any] = json.loads(line)
             if record["call_id"] == call_id:
                 return record

@@ -146,6 +146,7 @@ class Issuance:
                 settings.common_name,
                 organization=settings.organization,
                 country=settings.country,
+                dns_names=settings.dns_names,
             ),
             dialect=self.dialect,
             lifetime=None if settings.lifetime_days is None else settings.lifetime_days * _DAY,

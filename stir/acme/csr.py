@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +20,7 @@ def certificate_request(
     *,
     organization: str | None = None,
     country: str | None = None,
+    dns_names: Sequence[str] = (),
 ) -> bytes:
     """Return the request as DER, signed by its key, asking for the TNAuthList of the order."""
     names = [
@@ -30,5 +33,8 @@ def certificate_request(
         TN_AUTH_LIST_OID, build_tn_auth_list(tn_auth_list.entries)
     )
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    request = builder.add_extension(extension, critical=False).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.DER)
+    builder = builder.add_extension(extension, critical=False)
+    if dns_names:
+        names_too = x509.SubjectAlternativeName([x509.DNSName(name) for name in dns_names])
+        builder = builder.add_extension(names_too, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)

@@ -16,11 +16,15 @@ from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_csr, load_pem_x509_certificates
 
-from stir.certificates.issuing import Authority, issue_sti_certificate, read_csr
+from stir.certificates.issuing import (
+    Authority,
+    CertificateRequest,
+    issue_sti_certificate,
+    read_csr,
+)
 from stir.certificates.tn_auth_list import TnAuthList, parse_tn_auth_list
 from tests.support.acme_resources import (
     RUBBISH,
@@ -345,21 +349,22 @@ class AcmeAuthority:
         ordered = parse_tn_auth_list(unb64(order.value))
         if asked.tn_auth_list != ordered:
             raise Refusal("badCSR", "the CSR is for another TNAuthList")
-        order.chain = self.issue(asked.public_key, ordered, asked.name)
+        order.chain = self.issue(asked, ordered)
         order.certificate_url = self._url("certificate")
         self.certificates[order.certificate_url] = order.chain
         order.status = "processing"
         return self._order(url, 200)
 
-    def issue(self, key: ec.EllipticCurvePublicKey, granted: TnAuthList, name: str) -> bytes:
+    def issue(self, asked: CertificateRequest, granted: TnAuthList) -> bytes:
         """Issue the certificate of an order; a hostile authority issues another one."""
         return issue_sti_certificate(
             self.issuer,
             granted,
             self.clock(),
-            name=name,
+            name=asked.name,
+            dns_names=asked.dns_names,
             lifetime=self.temper.lifetime,
-            public_key=key,
+            public_key=asked.public_key,
         ).chain_pem
 
     def _revoke(self, payload: dict[str, Any]) -> Reply:
@@ -395,10 +400,11 @@ class AcmeAuthority:
     def application(self) -> web.Application:
         """The same over HTTP, as slow as the temper says."""
         application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self._serve)
+        application.router.add_route("*", "/{path:.*}", self.serve)
         return application
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.Response:
+        """Answer one HTTP request, as slowly as the temper says."""
         await asyncio.sleep(self.random.random() * self.temper.slowness)
         body = await request.read()
         reply = self.handle(
