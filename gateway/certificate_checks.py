@@ -24,7 +24,11 @@ from stir.certificates.chain import Path as CertificationPath
 from stir.certificates.chain import PathBuilder, validity_of_issuers
 from stir.certificates.crl import UnusableList, load_revocation_list
 from stir.certificates.grant import granted_by
-from stir.certificates.revocation_sources import ListSource, SourceFinder
+from stir.certificates.revocation_sources import (
+    ListSource,
+    PolicyAdministrator,
+    SourceFinder,
+)
 from stir.reason import Reason, printable
 
 _RENEW = "renew it at the STI-CA"
@@ -104,45 +108,50 @@ def trust_anchors(anchors: Sequence[x509.Certificate]) -> Iterable[Finding]:
 
 
 async def revocation(
-    path: CertificationPath | None, client: GuardedClient
+    path: CertificationPath | None,
+    administrators: Sequence[PolicyAdministrator],
+    client: GuardedClient,
 ) -> AsyncIterator[Finding]:
-    """The revocation lists that speak of the own chain: to be had, current, without it."""
-    if path is None:
-        yield Finding("CRL", "skipped", "no chain to a trust anchor")
-        return
-    subjects = SourceFinder(()).subjects(path)
-    found = False
+    """The revocation lists of the own chain and of policy administrators: to be had and current."""
+    finder = SourceFinder(administrators)
+    subjects = () if path is None else finder.subjects(path)
+    lists: dict[ListSource, list[x509.Certificate]] = {each: [] for each in finder.configured}
     for subject in subjects:
-        for choice in subject.choices:
-            if isinstance(choice.source, ListSource):
-                found = True
-                yield await _list(choice.source, subject.certificate, client)
-    if not found:
+        for source in subject.sources:
+            if isinstance(source, ListSource):
+                lists.setdefault(source, []).append(subject.certificate)
+    for source, certificates in lists.items():
+        yield await _list(source, certificates, client)
+    if not lists:
         why = next((subject.without for subject in subjects if subject.without), "")
-        detail = why or "the chain names no revocation list"
+        detail = why or (
+            "no chain to a trust anchor" if path is None else "the chain names no list"
+        )
         yield Finding("CRL", "skipped", detail)
 
 
 async def _list(
-    source: ListSource, certificate: x509.Certificate, client: GuardedClient
+    source: ListSource, certificates: Sequence[x509.Certificate], client: GuardedClient
 ) -> Finding:
     now, name = time.time(), "CRL"
     url = printable(source.url, 100)
-    lists = "ask the STI-CA: verifiers cannot see that the certificate is good"
+    hint = "ask whoever publishes it: without it nobody sees that a certificate is good"
     try:
         answer = await client.get(source.url)
-        found = load_revocation_list(answer.body, source.signers, now)
     except (FetchRefused, FetchFailed, DnsUnavailable) as error:
-        return Finding(name, "failed", f"{url}: {error}", lists)
+        return Finding(name, "failed", f"{url}: {error}", hint)
+    try:
+        found = load_revocation_list(answer.body, source.signers, now)
     except UnusableList as error:
-        return Finding(name, "failed", f"{url}: status {answer.status}: {error}", lists)
-    reason = found.revocation(certificate)
-    if reason is not None:
-        detail = f"{name_of(certificate)} is revoked: {reason}"
-        return Finding(name, "failed", detail, "request a new certificate with a new key")
+        return Finding(name, "failed", f"{url}: status {answer.status}: {error}", hint)
+    for certificate in certificates:
+        reason = found.revocation(certificate)
+        if reason is not None:
+            detail = f"{printable(name_of(certificate), 60)} is revoked: {reason}"
+            return Finding(name, "failed", detail, "request a new certificate with a new key")
     age, left = (now - found.this_update) / 3600, (found.next_update - now) / 3600
     if left < 0:
-        return Finding(name, "failed", f"{url}: ended {-left:.0f} h ago, {age:.0f} h old", lists)
+        return Finding(name, "failed", f"{url}: ended {-left:.0f} h ago, {age:.0f} h old", hint)
     return Finding(name, "passed", f"{url}: {age:.0f} h old, the next is due in {left:.0f} h")
 
 

@@ -67,9 +67,9 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
             yield finding
         async for finding in _icons(config, client):
             yield finding
-        if signing is not None:
-            async for finding in revocation(path, make_fetch_client(_for_lists(config), resolver)):
-                yield finding
+        lists = make_fetch_client(_for_lists(config), resolver)
+        async for finding in revocation(path, keys.policy_administrators, lists):
+            yield finding
     finally:
         await resolver.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -109,6 +110,9 @@ def conformance(
         receiver=receiver,
         export_root=export_root,
     )
+    if export_root is not None and authority is None and sys.stdin.isatty():
+        # the root was made just now: nobody can trust it yet
+        typer.prompt(f"Let the target trust {export_root}, then press Enter", "", err=True)
     outcomes = asyncio.run(_run(setup, json))
     results = Counter(outcome.result for outcome in outcomes)
     if not json:

@@ -62,8 +62,9 @@ class World:
         (self.folder / "root.pem").write_bytes(to_pem(list(WORLD.root.certificates)))
         self.answer = Fetched(200, {"date": formatdate(NOW, usegmt=True)}, issued.chain_pem)
 
-    def config(self, *, signs: bool = True) -> Config:
+    def config(self, *, signs: bool = True, **more: Any) -> Config:
         stir: dict[str, Any] = {"verification": {"trust_anchors": [self.folder / "root.pem"]}}
+        stir.update(more)
         if signs:
             stir["authentication"] = {
                 "certificate": self.folder / "sti.pem",
@@ -311,3 +312,13 @@ async def test_the_revocation_list_is_fetched_and_read(
     world.lists[LIST] = Fetched(200, {}, body or revocation_list(*revoked, age=age))
     found = (await world.findings())["CRL"]
     assert (found.outcome, part in found.detail) == (outcome, True), found.detail
+
+
+async def test_a_policy_administrators_list_is_looked_at_too(world: World) -> None:
+    (world.folder / "pa.pem").write_bytes(WORLD.issuer.certificate_pem)
+    administrator = {"url": LIST, "certificates": [world.folder / "pa.pem"]}
+    settings = world.config(signs=False, revocation={"administrator": [administrator]})
+    world.lists[LIST] = Fetched(200, {}, revocation_list())
+    assert (await world.findings(settings))["CRL"].outcome == "passed"
+    world.lists[LIST] = Fetched(200, {}, revocation_list(age=90_000))
+    assert (await world.findings(settings))["CRL"].outcome == "failed"
