@@ -95,10 +95,12 @@ class Renewal:
         return failure
 
     async def restore_publication(self) -> None:
-        """Publish again what somebody took away: the current chain and those that may be asked."""
-        current = self._store.current()
-        if current is not None and not self._issuance.is_published(current.name):
-            await self._issuance.publish(current)
+        """Publish again what somebody took away and calls may still refer to."""
+        current, now = self._store.current(), self._wall_clock()
+        held = () if current is None else (current, *self._store.previous())
+        for each in held:
+            if each.not_after > now and not self._issuance.is_published(each.name):
+                await self._issuance.publish(each)
 
     def tidy(self) -> None:
         """Delete replaced keys, and replaced chains that no call can be waiting for any more."""
