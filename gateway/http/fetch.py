@@ -88,7 +88,7 @@ class FetchLimits:
     per_host: int = 4
     total: int = 32
     max_waiting: int = 256
-    per_second: float = 200.0
+    per_second: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
