@@ -6,9 +6,7 @@ Only what certificates name that lead to a trust anchor is fetched, and what is 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +15,7 @@ import structlog
 from gateway.http.fetch import FetchFailed, FetchRefused, GuardedClient
 from stir.certificates.certificate import Credential
 from stir.certificates.chain import Path
-from stir.certificates.crl import RevocationList, UnusableList, load_revocation_list
+from stir.certificates.crl import RevocationList, UnusableList, read_revocation_list
 from stir.certificates.ocsp import UnusableAnswer, load_ocsp_answer, ocsp_request, ocsp_url
 from stir.certificates.revocation import RevocationRecords
 from stir.certificates.revocation_records import Record
@@ -27,11 +25,7 @@ _log = structlog.get_logger("revocation")
 _MAX_UNDER_WAY: Final = 64
 _LOOK_SECONDS: Final = 1.0
 _LEAST_PAUSE: Final = 0.1
-# Longer lists are read in a thread: this is a few milliseconds of work.
-_READ_AT_ONCE: Final = 16_384
 _LONGEST_LIST: Final = 1_000
-# Sleeping for no time at all would mostly give the interpreter back to the same thread.
-_A_MOMENT: Final = 0.000_1
 
 
 class NotHad(Exception):
@@ -69,7 +63,7 @@ class RevocationService:
         self._under_way: dict[Source, asyncio.Task[None]] = {}
         self._begun: dict[Source, float] = {}
         self._keeping: asyncio.Task[None] | None = None
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="revocation")
+        self._reading = asyncio.Lock()
         self.fetches: dict[tuple[str, ...], int] = {
             (kind, outcome): 0
             for kind in ("administrator", "list", "responder")
@@ -87,7 +81,6 @@ class RevocationService:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._reader.shutdown(wait=False, cancel_futures=True)
 
     async def prepare(self, credentials: Iterable[object]) -> None:
         """Fetch what is due for a call's credentials; wait only for what nothing is known of.
@@ -178,15 +171,25 @@ class RevocationService:
                 raise NotHad(host, str(error)) from None
         client = self._administrators if source.configured else self._others
         body = await self._body(client, source.url, host, "application/pkix-crl, */*")
-        read = partial(
-            load_revocation_list, body, source.signers, self._wall_clock(), pause=_let_others_run
-        )
         try:
-            if len(body) <= _READ_AT_ONCE:
-                return read()
-            return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+            return await self._read(body, source)
         except UnusableList as error:
             raise NotHad(host, str(error)) from None
+
+    async def _read(self, body: bytes, source: ListSource) -> RevocationList:
+        """Read one list at a time, a hundred entries between other work; raises UnusableList.
+
+        A thread would hold the interpreter for as long, and longer at a time.
+        """
+        async with self._reading:
+            reading = read_revocation_list(body, source.signers, self._wall_clock())
+            while True:
+                try:
+                    next(reading)
+                except StopIteration as end:
+                    found: RevocationList = end.value
+                    return found
+                await asyncio.sleep(0)
 
     async def _body(self, client: GuardedClient, url: str, host: str, accept: str) -> bytes:
         try:
@@ -232,11 +235,6 @@ def _valid(credential: Credential, path: Path, now: float) -> bool:
         credential.not_before <= now <= credential.not_after
         and path.not_before <= now <= path.not_after
     )
-
-
-def _let_others_run() -> None:
-    """Give the interpreter to whoever waits for it: the event loop, when a thread calls this."""
-    time.sleep(_A_MOMENT)
 
 
 def _kind(source: Source) -> str:

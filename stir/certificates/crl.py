@@ -6,8 +6,10 @@ each revoked certificate in its entries; a direct one is about its own issuer's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from cryptography import x509
@@ -20,7 +22,7 @@ from stir.reason import printable
 
 # How far the clock of who signs may be ahead of ours, in seconds.
 CLOCK_TOLERANCE: Final = 300.0
-_PAUSE_EVERY: Final = 100
+_ENTRIES_A_STEP: Final = 100
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 # Critical extensions of a list that are acted on, and those without bearing on what it says.
 _UNDERSTOOD: Final = frozenset(
@@ -91,20 +93,51 @@ class RevocationList:
 
 
 def load_revocation_list(
-    data: bytes,
-    signers: Sequence[x509.Certificate],
-    now: float,
-    *,
-    pause: Callable[[], None] | None = None,
+    data: bytes, signers: Sequence[x509.Certificate], now: float
 ) -> RevocationList:
+    """Read a list at once, as `read_revocation_list` does step by step; raises UnusableList."""
+    reading = read_revocation_list(data, signers, now)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            found: RevocationList = end.value
+            return found
+
+
+def read_revocation_list(
+    data: bytes, signers: Sequence[x509.Certificate], now: float
+) -> Generator[None, None, RevocationList]:
     """Read a list in DER or PEM and check its signature by one of `signers`; raises UnusableList.
 
     Refused besides: one that is from the future or without nextUpdate, a delta list, one for some
     reasons or attribute certificates only, one with a critical extension that is not understood
-    (section 5.2). An expired list is read: it may still revoke. `now` is in epoch seconds. `pause`
-    is called after every hundred entries, so that a long list can be read beside other work.
+    (section 5.2). An expired list is read: it may still revoke. `now` is in epoch seconds. After
+    every hundred entries it yields, so that a long list is read beside other work.
     """
     try:
+        crl, empty = _open(data, signers, now)
+        reading = iter(crl)
+        entries = _Entries(crl.issuer)
+        while batch := list(islice(reading, _ENTRIES_A_STEP)):
+            entries.add(batch)
+            yield
+        return replace(empty, entries=entries.found)
+    except UnusableList:
+        raise
+    except x509.DuplicateExtension:
+        raise UnusableList("an extension appears twice") from None
+    except (*UNREADABLE, OverflowError):
+        raise UnusableList("not a certificate revocation list") from None
+
+
+def _open(
+    data: bytes, signers: Sequence[x509.Certificate], now: float
+) -> tuple[x509.CertificateRevocationList, RevocationList]:
+    """Parse a list and check everything but its entries."""
+    with warnings.catch_warnings():
+        # odd names and serial numbers are a stranger's matter, not one for our standard error
+        warnings.simplefilter("ignore")
         crl = _parse(data)
         _check_signature(crl, signers, now)
         indirect, points, end_entities, authorities = _scope(crl)
@@ -114,23 +147,16 @@ def load_revocation_list(
             raise UnusableList("its thisUpdate lies in the future")
         if next_update is None:
             raise UnusableList("it has no nextUpdate")
-        entries = _entries(crl, pause)
-    except UnusableList:
-        raise
-    except x509.DuplicateExtension:
-        raise UnusableList("an extension appears twice") from None
-    except (*UNREADABLE, OverflowError):
-        raise UnusableList("not a certificate revocation list") from None
-    return RevocationList(
-        issuer=printable(crl.issuer.rfc4514_string(), 200),
-        this_update=this_update,
-        next_update=next_update.timestamp(),
-        indirect=indirect,
-        points=points,
-        end_entities=end_entities,
-        authorities=authorities,
-        entries=entries,
-    )
+        return crl, RevocationList(
+            issuer=printable(crl.issuer.rfc4514_string(), 200),
+            this_update=this_update,
+            next_update=next_update.timestamp(),
+            indirect=indirect,
+            points=points,
+            end_entities=end_entities,
+            authorities=authorities,
+            entries={},
+        )
 
 
 def _parse(data: bytes) -> x509.CertificateRevocationList:
@@ -212,15 +238,24 @@ def uris(names: Sequence[x509.GeneralName]) -> frozenset[str]:
     return frozenset(n.value for n in names if isinstance(n, x509.UniformResourceIdentifier))
 
 
-def _entries(
-    crl: x509.CertificateRevocationList, pause: Callable[[], None] | None
-) -> dict[NameKey, dict[int, str]]:
-    """Index the entries; each without certificateIssuer is of the one before it (5.3.3)."""
-    entries: dict[NameKey, dict[int, str]] = {}
-    current = [entries.setdefault(name_key(crl.issuer), {})]
-    for number, revoked in enumerate(crl):
-        if pause is not None and number % _PAUSE_EVERY == 0:
-            pause()
+class _Entries:
+    """The index of the entries; each without certificateIssuer is of the one before it (5.3.3)."""
+
+    def __init__(self, issuer: x509.Name) -> None:
+        self.found: dict[NameKey, dict[int, str]] = {}
+        self._current = [self._of(issuer)]
+
+    def add(self, batch: Sequence[x509.RevokedCertificate]) -> None:
+        """Index some entries; raises UnusableList."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for revoked in batch:
+                reason = self._read(revoked)
+                for serials in self._current:
+                    serials[revoked.serial_number] = reason
+
+    def _read(self, revoked: x509.RevokedCertificate) -> str:
+        """The reason of an entry, whose issuer becomes the current one."""
         reason = "unspecified"
         for extension in revoked.extensions:
             value = extension.value
@@ -228,11 +263,12 @@ def _entries(
                 names = value.get_values_for_type(x509.DirectoryName)
                 if not names:
                     raise UnusableList("an entry whose certificateIssuer is no directory name")
-                current = [entries.setdefault(name_key(name), {}) for name in names]
+                self._current = [self._of(name) for name in names]
             elif isinstance(value, x509.CRLReason):
                 reason = value.reason.value
             elif extension.critical and not isinstance(value, x509.InvalidityDate):
                 raise UnusableList(f"critical entry extension {extension.oid.dotted_string}")
-        for serials in current:
-            serials[revoked.serial_number] = reason
-    return entries
+        return reason
+
+    def _of(self, issuer: x509.Name) -> dict[int, str]:
+        return self.found.setdefault(name_key(issuer), {})

@@ -18,12 +18,15 @@ from stir.certificates.claim_constraints import (
     build_claim_constraints,
     parse_claim_constraints,
 )
+from stir.certificates.crl import UnusableList, load_revocation_list
 from stir.certificates.issuing import read_csr
+from stir.certificates.ocsp import UnusableAnswer, load_ocsp_answer
 from stir.certificates.tn_auth_list import (
     MalformedTnAuthList,
     build_tn_auth_list,
     parse_tn_auth_list,
 )
+from stir.certificates.transparency import MalformedTimestamps, parse_timestamps
 from stir.certificates.trust_list import TrustListRefused, open_trust_list, read_trust_list
 from stir.strict_json import canonical
 from stir.verification import VerificationPolicy, verify_token
@@ -74,6 +77,24 @@ def credential(data: bytes) -> None:
         world().verify(world().identity(), credential=found)
 
 
+def revocation_list(data: bytes) -> None:
+    """Read a revocation list of the issuing authority."""
+    with contextlib.suppress(UnusableList):
+        load_revocation_list(data, world().issuer.certificates, NOW)
+
+
+def ocsp_answer(data: bytes) -> None:
+    """Read an OCSP response about the signer's certificate."""
+    with contextlib.suppress(UnusableAnswer):
+        load_ocsp_answer(data, world().credential.leaf, world().issuer.certificate, NOW)
+
+
+def timestamps(data: bytes) -> None:
+    """Read a list of signed certificate timestamps."""
+    with contextlib.suppress(MalformedTimestamps):
+        parse_timestamps(data)
+
+
 def request(data: bytes) -> None:
     """Read a certificate signing request."""
     with contextlib.suppress(MalformedCredential, MalformedTnAuthList):
@@ -109,6 +130,9 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "tn_auth_list": tn_auth_list,
     "claim_constraints": claim_constraints,
     "trust_list": trust_list,
+    "revocation_list": revocation_list,
+    "ocsp_answer": ocsp_answer,
+    "timestamps": timestamps,
 }
 
 

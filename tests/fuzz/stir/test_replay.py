@@ -12,7 +12,10 @@ from stir.certificates.issuing import make_csr, new_key, to_pem
 from stir.certificates.tn_auth_list import One, Range, Spc, TnAuthList, build_tn_auth_list
 from stir.strict_json import canonical
 from tests.fuzz.stir.targets import TARGETS, world
+from tests.support.revocation import list_of
+from tests.support.revocation import ocsp_answer as answer_of
 from tests.support.stir_authority import raw_token, shaken_claims
+from tests.support.transparency import TestLog, encoded, timestamp_list
 
 LIMITS = ClaimConstraints(("rcd",), (("attest", ("A", "B")), ("x", ("[1]",))), ("mky",))
 ENTRIES = (Spc("709J"), One("14155550100"), Range("14155550110", 10))
@@ -29,6 +32,9 @@ def seeds(name: str) -> list[bytes]:
             good.issued.chain_pem,
             *(c.public_bytes(Encoding.DER) for c in good.credential.certificates),
         ],
+        "revocation_list": [list_of(good.issuer).der(good.credential.leaf)],
+        "ocsp_answer": [answer_of(good.credential.leaf, good.issuer.certificate, good.issuer.key)],
+        "timestamps": [timestamp_list(encoded(TestLog().sign(b"entry")))],
         "request": [make_csr(new_key(), "x", TnAuthList(ENTRIES), ["a.example"])],
         "tn_auth_list": [build_tn_auth_list(ENTRIES)],
         "claim_constraints": [build_claim_constraints(LIMITS, enhanced=True)],

@@ -11,7 +11,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stir.certificates.certificate import load_certificates
-from stir.certificates.crl import RevocationList, UnusableList, load_revocation_list, name_key
+from stir.certificates.crl import (
+    RevocationList,
+    UnusableList,
+    load_revocation_list,
+    name_key,
+    read_revocation_list,
+)
 from stir.certificates.issuing import make_intermediate, make_root
 from tests.support.revocation import (
     DAY,
@@ -236,10 +242,17 @@ def test_a_list_of_another_distribution_point_does_not_cover(world: StirWorld) -
     assert found.covers(authority=False, points=None)
 
 
-def test_a_long_list_is_read_with_pauses(world: StirWorld) -> None:
-    paused: list[None] = []
+def test_a_long_list_is_read_in_steps(world: StirWorld) -> None:
     der = list_of(world.issuer).der(entries=[(number + 1, []) for number in range(950)])
     signers = load_certificates(world.issuer.certificate_pem)
-    found = load_revocation_list(der, signers, NOW, pause=lambda: paused.append(None))
-    assert found.size == 950
-    assert len(paused) == 10
+    assert len(list(read_revocation_list(der, signers, NOW))) == 10
+    assert load_revocation_list(der, signers, NOW).size == 950
+
+
+def test_a_name_that_breaks_a_rule_of_its_type_is_no_matter_of_ours(world: StirWorld) -> None:
+    """The library warns of a country of more than two letters; nobody is to see that."""
+    good = list_of(world.issuer).der()
+    common_name, country = bytes.fromhex("0603550403"), bytes.fromhex("0603550406")
+    assert common_name in good
+    with pytest.raises(UnusableList, match="who is not the one to ask"):
+        read(world, good.replace(common_name, country))
