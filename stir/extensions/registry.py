@@ -8,6 +8,7 @@ from typing import Final
 
 from stir.extensions.div import DIVERTED, DIVERTED_WITH_ORIGINAL
 from stir.extensions.extension import Extension
+from stir.extensions.msec import MSEC
 from stir.extensions.msg import MSG
 from stir.extensions.rcd import RCD
 from stir.extensions.rph import RPH
@@ -16,7 +17,7 @@ from stir.extensions.shaken import SHAKEN
 EXTENSIONS: Final[Mapping[str, Extension]] = MappingProxyType(
     {
         extension.ppt: extension
-        for extension in (SHAKEN, DIVERTED, DIVERTED_WITH_ORIGINAL, RPH, RCD, MSG)
+        for extension in (SHAKEN, DIVERTED, DIVERTED_WITH_ORIGINAL, RPH, RCD, MSG, MSEC)
     }
 )
 # None is the plain PASSporT of RFC 8225, without ppt.
