@@ -86,6 +86,14 @@ sources = ["{SHIPPED}.62/32"]
 numbers = ["+14155550150-+14155550159"]
 media = "pass"
 
+[[trunk]]
+name = "redirected"
+sources = ["{SHIPPED}.63/32"]
+numbers = ["+14155550170-+14155550179"]
+mode = "redirect"
+redirect_identity = "both"
+redirect_host = "switch.example:5080"
+
 [[route]]
 numbers = ["+14155550130-+14155550139"]
 uri = "sip:{{number}}@{SHIPPED}.70:5060;transport=udp"
