@@ -343,12 +343,16 @@ def _verdict(inspection: Inspection) -> Verdict:
     if inspection.ignored and reason is Reason.UNSUPPORTED_PPT:
         outcome = "ignored"
     extension = EXTENSIONS.get(inspection.ppt or "")
+    nested = tuple(map(_verdict, inspection.nested)) if inspection.nested else ()
     return Verdict(
         tuple(inspection.checks),
         outcome,
         reason,
         inspection.passport,
         inspection.identity,
-        extension is None or extension.proves_caller,
-        tuple(map(_verdict, inspection.nested)) if inspection.nested else (),
+        # a div-o proves what it holds proves: who signs a priority may have no right to the number
+        all(
+            (extension is None or extension.proves_caller, *(e.proves_caller for e in nested[-1:]))
+        ),
+        nested,
     )

@@ -24,7 +24,7 @@ from stir.certificates.claim_constraints import (
 )
 from stir.certificates.grant import Grant, granted_by
 from stir.certificates.issuer import issuer_problem, names_issuer, too_long
-from stir.certificates.name_constraints import name_constraint_problem
+from stir.certificates.name_constraints import name_constraint_problem, permits_domains
 from stir.certificates.tn_auth_list import TnAuthList
 from stir.reason import Reason, printable
 
@@ -32,6 +32,7 @@ MAX_PATH: Final = 8
 # A chain crafted from certificates of one name could otherwise be tried in factorial order.
 MAX_STEPS: Final = 48
 MAX_PATHS: Final = 4
+_NO_GRANT: Final = Grant()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ class Path:
 
     `delegation_problem` is set where a certificate's TNAuthList is wider than that of one above it,
     `constraints_problem` where claim constraints cannot be read; `constraints` are those of all
-    certificates. All issuers are valid from `not_before` to `not_after` (epoch seconds).
+    certificates, `tn_auth_lists` those of the issuers, where they have any; `delegates_domains`
+    is whether each of those may issue for domains too. All issuers are valid from `not_before` to
+    `not_after` (epoch seconds).
     `alternatives` are further ways, over other cross-certificates, that may hold at other times.
     """
 
@@ -51,6 +54,8 @@ class Path:
     delegation_problem: Problem | None = None
     constraints: tuple[ClaimConstraints, ...] = ()
     constraints_problem: Problem | None = None
+    tn_auth_lists: tuple[TnAuthList, ...] = ()
+    delegates_domains: bool = True
     alternatives: tuple[Path, ...] = ()
 
     def at(self, now: float) -> Path:
@@ -193,6 +198,7 @@ def _signature_problem(certificate: x509.Certificate, issuer: x509.Certificate) 
 
 def _judged(path: tuple[x509.Certificate, ...], grants: dict[x509.Certificate, Grant]) -> Path:
     issuers = path[1:]
+    above = [(issuer, grants.get(issuer) or granted_by(issuer)) for issuer in issuers]
     found, problem = _constraints(path)
     return Path(
         path,
@@ -202,6 +208,8 @@ def _judged(path: tuple[x509.Certificate, ...], grants: dict[x509.Certificate, G
         delegation_problem=_delegation_problem(path, grants),
         constraints=found,
         constraints_problem=problem,
+        tn_auth_lists=tuple(g.tn_auth_list for _, g in above if g.tn_auth_list is not None),
+        delegates_domains=all(permits_domains(c) for c, g in above if g != _NO_GRANT),
     )
 
 

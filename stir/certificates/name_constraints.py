@@ -36,6 +36,16 @@ def name_constraint_problem(path: Sequence[x509.Certificate]) -> Problem | None:
     return None
 
 
+def permits_domains(issuer: x509.Certificate) -> bool:
+    """Whether an issuer's name constraints permit DNS names, which says that it may issue some."""
+    return any(
+        isinstance(base, x509.DNSName)
+        for extension in issuer.extensions
+        if isinstance(extension.value, x509.NameConstraints)
+        for base in extension.value.permitted_subtrees or ()
+    )
+
+
 def _broken(certificate: x509.Certificate, constraints: x509.NameConstraints) -> str | None:
     permitted = list(constraints.permitted_subtrees or ())
     excluded = list(constraints.excluded_subtrees or ())

@@ -9,6 +9,7 @@ from stir.certificates.tn_auth_list import Entry, Range, Spc, TnAuthList
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.diversion import DIV, DIV_O
+from stir.extensions.extension import originating_number
 from stir.extensions.registry import EXTENSIONS
 from stir.reason import Reason, printable
 from stir.telephone_number import canonical_uri, canonicalise
@@ -27,14 +28,14 @@ def authority(inspection: Inspection) -> Check:
     # Who diverts a call signs for its number or URI, not for the caller's (RFC 8946 section 3).
     signer = passport.payload.get("div" if passport.ppt in (DIV, DIV_O) else "orig")
     uri = signer.get("uri") if isinstance(signer, dict) else None
-    if isinstance(uri, str):
-        return _domain_authority(found.leaf, uri)
+    extension = EXTENSIONS.get(passport.ppt or "")
+    written = extension.signer_number(passport) if extension else originating_number(passport)
+    if isinstance(uri, str) and written is None:
+        return _domain_authority(inspection, found.leaf, uri)
     problem, granted = found.authority_problem, found.tn_auth_list
     if granted is None:
         assert problem is not None
         return _refused(problem)
-    extension = EXTENSIONS.get(passport.ppt or "")
-    written = extension.signer_number(passport) if extension else passport.orig_number
     number = canonicalise(written or "")
     if number is None:
         return skipped("authority", "no originating number to look up")
@@ -42,7 +43,13 @@ def authority(inspection: Inspection) -> Check:
         return _refused(problem)
     # In no other type does attest say how much is claimed, whatever stands there.
     attest = passport.attest if passport.ppt == "shaken" else None
-    return _number_authority(inspection, granted, number, attest)
+    check = _number_authority(inspection, granted, number, attest)
+    for above in inspection.path.tn_auth_lists if inspection.path is not None else ():
+        if check.outcome == "passed":
+            # a delegate has no more than each authority above it would be believed (RFC 9060)
+            held = _number_authority(inspection, above, number, attest)
+            check = check if held.outcome == "passed" else held
+    return check
 
 
 def _refused(problem: Problem) -> Check:
@@ -102,14 +109,20 @@ def _describe_entry(entry: Entry) -> str:
     return entry.number
 
 
-def _domain_authority(leaf: x509.Certificate, uri: str) -> Check:
-    """A URI originator is covered by a dNSName of its domain (RFC 8224 section 7.2)."""
+def _domain_authority(inspection: Inspection, leaf: x509.Certificate, uri: str) -> Check:
+    """A URI originator is covered by a dNSName of its domain (RFC 8224 section 7.2).
+
+    An authority with a TNAuthList of its own was granted numbers to delegate; domains only where
+    its name constraints permit them.
+    """
     domain = (canonical_uri(uri) or "").rpartition("@")[2].rpartition(":")[2]
     names: list[str] = []
     for extension in leaf.extensions:
         if isinstance(extension.value, x509.SubjectAlternativeName):
             names = extension.value.get_values_for_type(x509.DNSName)
-    if domain and domain in (name.lower() for name in names):
-        return passed("authority", f"the certificate is for {domain}")
     got = ", ".join(names[:4]) or "no dNSName"
+    if domain and domain in (name.lower() for name in names):
+        if inspection.path is None or inspection.path.delegates_domains:
+            return passed("authority", f"the certificate is for {domain}")
+        got = "a certificate by a delegate that was granted numbers only"
     return failed("authority", Problem(Reason.AUTHORITY_NOT_COVERED, got, domain or "a domain"))

@@ -9,7 +9,7 @@ from stir.certificates.certificate import Problem
 from stir.checks.diversion_step import diversion
 from stir.claims import identities, malformed, missing
 from stir.diversion import DIV, DIV_O
-from stir.extensions.extension import Extension
+from stir.extensions.extension import Extension, claimed_number
 from stir.passport import MAX_TOKEN, Passport
 
 _METHODS: Final = frozenset({"INVITE", "MESSAGE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
@@ -50,9 +50,7 @@ def _div_o(payload: Mapping[str, object]) -> Problem | None:
 
 def diverting_number(passport: Passport) -> str | None:
     """The number in `div`: who signs has to have authority over it, not over `orig`."""
-    claim = passport.payload.get("div")
-    number = claim.get("tn") if isinstance(claim, dict) else None
-    return number if isinstance(number, str) else None
+    return claimed_number(passport.payload.get("div"))
 
 
 # A div proves who forwarded, never who calls; a div-o holds the original that does.

@@ -8,12 +8,27 @@ from dataclasses import dataclass
 from stir.certificates.certificate import Problem
 from stir.checks.inspection import Step
 from stir.passport import Passport
+from stir.telephone_number import number_in_uri
 
 ClaimsCheck = Callable[[Mapping[str, object]], Problem | None]
 
 
-def _orig(passport: Passport) -> str | None:
-    return passport.orig_number
+def originating_number(passport: Passport) -> str | None:
+    """The number of the `orig` claim as written, also where a URI names it, or None.
+
+    Devices show the number of a URI whatever its domain, so that to sign it takes a TNAuthList.
+    """
+    return claimed_number(passport.payload.get("orig"))
+
+
+def claimed_number(claim: object) -> str | None:
+    """The number of a claim: `tn` as written, or the one its `uri` names; None without one."""
+    if not isinstance(claim, dict):
+        return None
+    number, uri = claim.get("tn"), claim.get("uri")
+    if isinstance(number, str):
+        return number
+    return number_in_uri(uri) if isinstance(uri, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +44,7 @@ class Extension:
 
     ppt: str
     claims_problem: ClaimsCheck
-    signer_number: Callable[[Passport], str | None] = _orig
+    signer_number: Callable[[Passport], str | None] = originating_number
     proves_caller: bool = False
     methods: frozenset[str] = frozenset({"INVITE"})
     steps: tuple[tuple[str, Step], ...] = ()
