@@ -8,6 +8,7 @@ from typing import Final
 from discovery.privacy.reason import Fault, PrivacyError
 
 _OCTETS: Final = 16
+_NEVER: Final = 1e12
 
 
 class Once:
@@ -38,9 +39,12 @@ class Once:
             raise PrivacyError(Fault.REPLAYED)
         if len(self) >= self._max_entries:
             raise PrivacyError(Fault.OVERLOADED, f"{self._max_entries} uses are remembered")
-        self._slots.setdefault(math.floor(until / self._slot), set()).add(key)
+        self._slots.setdefault(self._slot_of(until), set()).add(key)
 
     def _forget(self, now: float) -> None:
-        current = math.floor(now / self._slot)
+        current = self._slot_of(now)
         for slot in [held for held in self._slots if held < current]:
             del self._slots[slot]
+
+    def _slot_of(self, moment: float) -> int:
+        return math.floor(min(moment, _NEVER) / self._slot)
