@@ -7,18 +7,19 @@ JSON, errors RFC 9457 problems. Everything is in memory and lives for seconds.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
 from aiohttp import web
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from discovery.number import masked
 from discovery.spin.limits import ReplayMemory
@@ -27,7 +28,7 @@ from gateway.http.callback import bearer_of
 from gateway.http.credentials import CertificateSource
 from gateway.http.problem import Problem, problems
 from gateway.revocation import RevocationService
-from stir.certificates.certificate import Credential
+from stir.certificates.certificate import Credential, CredentialUnavailable
 from stir.certificates.chain import Path, PathBuilder
 from stir.certificates.revocation import RevocationRecords
 from stir.oob.access import (
@@ -55,6 +56,8 @@ _MAX_PATHS: Final = 4_096
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.=-]+")
 _CERTIFICATE_RATE: Final = Rate(100.0, 200.0)
 _SOURCE_RATE: Final = Rate(200.0, 400.0)
+# Certificates that one source may make us fetch: a provider has a few, and they are kept.
+_FETCH_RATE: Final = Rate(1.0, 20.0)
 _NOW_LATER: Final = {"Retry-After": "1"}
 
 
@@ -104,6 +107,7 @@ class CallPlacementServer:
         self._publishers = TokenBuckets(settings.per_certificate)
         self._retrievers = TokenBuckets(settings.per_certificate)
         self._sources = TokenBuckets(settings.per_source)
+        self._fetches = TokenBuckets(_FETCH_RATE)
         self._used = ReplayMemory()
         policy = VerificationPolicy(
             freshness=settings.freshness,
@@ -192,7 +196,7 @@ class CallPlacementServer:
     # --- who may -----------------------------------------------------------------------------
 
     def _admit(self, request: web.Request) -> None:
-        if not self._sources.take(request.remote or "", self._wall_clock()):
+        if not self._sources.take(_network(request), self._wall_clock()):
             self.refused["source_rate"] += 1
             raise Problem(429, "too many requests from this address", headers=_NOW_LATER)
 
@@ -221,7 +225,7 @@ class CallPlacementServer:
         token = read_access_token(
             text, asked, audiences=settings.names, now=now, freshness=settings.freshness
         )
-        credential = await self._certificates.get(token.x5u)
+        credential = await self._credential(request, token.x5u, now)
         if not isinstance(credential, Credential):
             raise AccessRefused(AccessReason.UNAVAILABLE, "the certificate at x5u is not to be had")
         await self._prepare(credential)
@@ -229,7 +233,8 @@ class CallPlacementServer:
         granted = check_credential(token, credential, self._path, now, self._records)
         if asked.action == "retrieve":
             check_reach(granted, asked.dest, settings.retrieving_codes)
-        who = hashlib.sha256(credential.fingerprint).digest()
+        # the certificate alone: what else its URL serves costs nothing to vary
+        who = credential.leaf.fingerprint(hashes.SHA256())
         self._limit(asked.action, who, now)
         used = f"{token.issuer}/{token.jti}" if token.jti else token.passport.digest.hex()
         if self._used.seen(used, now):
@@ -237,6 +242,18 @@ class CallPlacementServer:
         if not self._used.remember(used, now + 2 * settings.freshness, now):
             raise Problem(503, "too many tokens to remember", headers=_NOW_LATER)
         return who, credential
+
+    async def _credential(
+        self, request: web.Request, url: str, now: float
+    ) -> Credential | CredentialUnavailable:
+        """The certificate of a token that nothing is known about yet; raises Problem.
+
+        Strangers have few fetches a second: the places are those that calls wait for as well.
+        """
+        if not self._certificates.knows(url) and not self._fetches.take(_network(request), now):
+            self.refused["fetch_rate"] += 1
+            raise Problem(429, "too many unknown certificates", headers=_NOW_LATER)
+        return await self._certificates.get(url)
 
     async def _prepare(self, *credentials: object) -> None:
         """Have what is to be known of revocation at hand."""
@@ -284,6 +301,15 @@ class CallPlacementServer:
             status = 429 if error.publisher else 503
             raise Problem(status, str(error), headers=_NOW_LATER) from None
         return _json({"status": 201, "message": "Created"}, status=201)
+
+
+def _network(request: web.Request) -> str:
+    """The source for limits: an IPv4 address, or the /64 of an IPv6 one, which is one customer."""
+    try:
+        address = ip_address((request.remote or "").partition("%")[0])
+    except ValueError:
+        return ""
+    return str(address) if address.version == 4 else address.packed[:8].hex()
 
 
 def _number(request: web.Request, name: str) -> str:

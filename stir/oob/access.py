@@ -3,7 +3,7 @@ vesper-oob section 4.1): signed by an STI certificate, for one action, one call,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
@@ -160,8 +160,8 @@ def check_credential(
     find_path: Callable[[Credential], Path],
     now: float,
     revocation: RevocationRecords | None = None,
-) -> TnAuthList:
-    """Hold a token against the certificate at its x5u; return what the certificate covers.
+) -> tuple[TnAuthList, ...]:
+    """Hold a token against the certificate at its x5u; return what it and those above it cover.
 
     `revocation` is what is known of revoked certificates. Raises AccessRefused: an unfit, expired
     or revoked certificate, one of no trusted authority, a signature by another key, an issuer the
@@ -190,16 +190,20 @@ def check_credential(
         raise AccessRefused(AccessReason.CREDENTIAL, "the certificate has no usable TNAuthList")
     if token.issuer not in granted.codes and not granted.covers(token.issuer.removeprefix("+")):
         raise AccessRefused(AccessReason.ISSUER, "the certificate is not the issuer's")
-    return granted
+    return (granted, *path.tn_auth_lists)
 
 
-def check_reach(granted: TnAuthList, number: str, any_number: frozenset[str] | None) -> None:
+def check_reach(
+    granted: Iterable[TnAuthList], number: str, any_number: frozenset[str] | None
+) -> None:
     """Whether a certificate may fetch what is stored for a called number; raises AccessRefused.
 
     Numbers and ranges decide. A provider code says nothing about numbers: `any_number` are the
-    codes whose holders are believed to ask for their own only, None for all of them.
+    codes whose holders are believed to ask for their own only, None for all of them. That goes for
+    each list of `granted`: who delegates gives no more than it has.
     """
-    codes = granted.codes
-    if granted.covers(number) or (codes if any_number is None else codes & any_number):
-        return
-    raise AccessRefused(AccessReason.NOT_COVERED, "the certificate does not cover that number")
+    for each in granted:
+        codes = each.codes
+        if not each.covers(number) and not (codes if any_number is None else codes & any_number):
+            detail = "the certificate does not cover that number"
+            raise AccessRefused(AccessReason.NOT_COVERED, detail)

@@ -13,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.http.call_placement_client import Placement
-from stir.certificates.issuing import make_root
+from stir.authentication import AuthenticationService
+from stir.certificates.certificate import load_credential
+from stir.certificates.issuing import key_to_pem, make_root
 from stir.oob.access import Asked
 from stir.oob.encryption import encrypt_passports
 from stir.oob.rate import Rate
@@ -265,3 +267,29 @@ async def test_a_dead_service_beside_a_living_one_costs_no_more_than_the_budget(
     # A certificate for another name is no service of ours.
     misnamed = (f"https://other.example:{scene.port}",)
     assert await scene.client(scene.beta, urls=misnamed).retrieve(where) == ()
+
+
+async def test_what_else_its_url_serves_gives_a_certificate_no_further_share(
+    tmp_path: Path,
+) -> None:
+    async with call_placement_scene(tmp_path, per_certificate=Rate(0.001, 2.0)) as scene:
+        statuses = []
+        for count in range(4):
+            junk = make_root(f"Junk {count}", time.time()).chain_pem
+            scene.alpha.credential = load_credential(scene.alpha.credential.pem + junk)
+            scene.certificates.add(scene.alpha)
+            statuses.append(await scene.publish(scene.alpha, scene.alpha.passport()))
+    assert statuses == [201, 201, 429, 429]
+
+
+async def test_strangers_have_few_certificates_fetched(scene: CallPlacementScene) -> None:
+    stranger, statuses = Provider(DEST, scene.root), []
+    for count in range(30):
+        stranger.signer = AuthenticationService(
+            key_to_pem(stranger.signer._key),
+            stranger.credential.pem,
+            f"https://certs.example/dead-{count}.pem",
+        )
+        statuses.append((await scene.get(PATH, stranger.permission(RETRIEVE))).status)
+    assert statuses.count(429) >= 8
+    assert (await scene.get(PATH, scene.beta.permission(RETRIEVE))).status == 404

@@ -11,7 +11,7 @@ import pytest
 
 from stir.certificates.certificate import Credential
 from stir.certificates.chain import PathBuilder
-from stir.certificates.issuing import make_root
+from stir.certificates.issuing import make_intermediate, make_root
 from stir.certificates.problem import Problem
 from stir.certificates.revocation import RevocationRecords, RevocationStatus
 from stir.certificates.tn_auth_list import Range, Spc, TnAuthList
@@ -63,7 +63,7 @@ def test_a_good_token_is_read_and_its_certificate_believed(world: StirWorld) -> 
         token, world.credential, PathBuilder(world.root.certificates).find, NOW
     )
     assert (token.x5u, token.issuer, token.jti) == (URL, ORIG, "1")
-    assert granted.covers(ORIG)
+    assert [each.covers(ORIG) for each in granted] == [True]
 
 
 @pytest.mark.parametrize(
@@ -146,15 +146,15 @@ def test_a_provider_code_may_be_the_issuer(world: StirWorld) -> None:
 
 def test_only_whoever_serves_a_number_fetches_what_is_stored_for_it() -> None:
     numbers, code = TnAuthList((Range(DEST, 2),)), TnAuthList((Spc("1234"),))
-    check_reach(numbers, DEST, frozenset())
-    check_reach(code, DEST, frozenset({"1234"}))
-    check_reach(code, DEST, None)
+    check_reach((numbers,), DEST, frozenset())
+    check_reach((code,), DEST, frozenset({"1234"}))
+    check_reach((code,), DEST, None)
     for granted, number, codes in (
         (numbers, ORIG, frozenset({"1234"})),
         (code, DEST, frozenset({"9999"})),
         (numbers, ORIG, None),
     ):
-        found = reason(lambda g=granted, n=number, c=codes: check_reach(g, n, c))  # type: ignore[misc]
+        found = reason(lambda g=granted, n=number, c=codes: check_reach((g,), n, c))  # type: ignore[misc]
         assert found is AccessReason.NOT_COVERED
 
 
@@ -176,3 +176,15 @@ def test_a_revoked_certificate_opens_nothing(world: StirWorld) -> None:
     records = cast(RevocationRecords, Revoking())
     found = reason(lambda: check_credential(token, world.credential, find, NOW, records))
     assert found is AccessReason.REVOKED
+
+
+def test_who_delegates_reaches_no_further_through_its_delegates(world: StirWorld) -> None:
+    """Else a provider whose code is not believed fetches for any number, by a delegate."""
+    code = TnAuthList((Spc("1234"),))
+    delegating = make_intermediate(world.root, "Delegate", NOW, tn_auth_list=code)
+    token = read(made(world))
+    credential = world.leaf(issuer=delegating, entries=(Range(ORIG, 100),))
+    find = PathBuilder(world.root.certificates).find
+    granted = check_credential(token, credential, find, NOW)
+    assert reason(lambda: check_reach(granted, ORIG, frozenset())) is AccessReason.NOT_COVERED
+    check_reach(granted, ORIG, frozenset({"1234"}))
