@@ -186,9 +186,9 @@ def verification_response(verdict: CallVerdict, dialect: Dialect) -> dict[str, o
         }
     passport = verdict.best.passport if verdict.best is not None else None
     if verdict.outcome == "valid" and passport is not None:
-        for name in ("attest", "origid"):
-            value = passport.payload.get(name)
-            if isinstance(value, str):
+        # the original's: whoever diverted the call may have put anything beside its div
+        for name, value in (("attest", verdict.attest), ("origid", verdict.origid)):
+            if value is not None:
                 content[name] = value
         if passport.ppt is not None:
             content["ppt"] = passport.ppt

@@ -6,7 +6,7 @@ verdict is *unavailable*, never a wrong one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 import structlog
@@ -20,14 +20,17 @@ from gateway.refusal import CallRefused
 from gateway.signing.messages import MAX_IDENTITIES, SigningOrder, VerificationOrder
 from sip.message import Request
 from stir.authentication import Attestation, AuthenticationService
-from stir.identity import MAX_VALUE, MalformedIdentity, parse_identity
-from stir.passport import MalformedPassport, parse_passport
+from stir.claims import identities, identity_of
+from stir.extensions.registry import EXTENSIONS
+from stir.extensions.shaken import SHAKEN
+from stir.identity import MAX_VALUE, Identity, MalformedIdentity, parse_identity
+from stir.passport import MalformedPassport, Passport, parse_passport
 from stir.reason import Reason, printable
 from stir.telephone_number import canonicalise, number_of
 from stir.verdict import CallVerdict, Check, Verdict, decide
 from stir.verification import VerificationService
 
-_Outcome = Literal["valid", "invalid", "unavailable"]
+_Outcome = Literal["invalid", "unavailable"]
 _log = structlog.get_logger("remote-sti")
 _REASONS: Final = {
     403: Reason.STALE_DATE,
@@ -122,7 +125,7 @@ class RemoteIdentityServices(IdentityServices):
             said = await self._remote.verify(order)
         except RemoteUnavailable as error:
             return _unavailable(values, str(error))
-        return _call_verdict(values, said)
+        return _call_verdict(values, said, orig[0])
 
 
 def _numbers(candidates: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -136,9 +139,12 @@ def _unavailable(values: tuple[str, ...], detail: str) -> CallVerdict:
     return _decided(values, "unavailable", reason, check)
 
 
-def _call_verdict(values: tuple[str, ...], said: RemoteVerdict) -> CallVerdict:
+def _call_verdict(values: tuple[str, ...], said: RemoteVerdict, orig: str) -> CallVerdict:
     if said.verstat == "TN-Validation-Passed":
-        return _decided(values, "valid", None, Check("remote", "passed", got=f"by {said.host}"))
+        check = Check("remote", "passed", got=f"by {said.host}")
+        passport = _verified(values, orig)
+        best = Verdict((check,), "valid", None, passport, None)
+        return CallVerdict((best,), "valid", None, best)
     shown = printable(f"{said.host}: {said.code or ''} {said.text}".strip(), 200)
     if said.verstat == "No-TN-Validation":
         reason = Reason.REMOTE_UNAVAILABLE
@@ -149,22 +155,39 @@ def _call_verdict(values: tuple[str, ...], said: RemoteVerdict) -> CallVerdict:
     return _decided(values, "invalid", reason, check)
 
 
-def _decided(
-    values: tuple[str, ...], outcome: _Outcome, reason: Reason | None, check: Check
-) -> CallVerdict:
-    """One verdict for the whole request; it shows the first PASSporT that proves a caller."""
-    best: Verdict | None = None
+def _verified(values: tuple[str, ...], orig: str) -> Passport | None:
+    """The PASSporT that the remote STI-VS must have found valid for `orig`, where it is certain.
+
+    Its answer is about the call: beside a valid PASSporT a forged one may stand, and nothing of
+    that may be shown.
+    """
+    proving = [passport for _, passport in _read(values) if _may_prove(passport)]
+    passport = proving[0] if len(proving) == 1 else None
+    if passport is None or passport.ppt not in (None, SHAKEN.ppt):
+        return None
+    return passport if identity_of(orig) & identities(passport.payload.get("orig")) else None
+
+
+def _may_prove(passport: Passport | None) -> bool:
+    extension = EXTENSIONS.get(passport.ppt or "") if passport is not None else None
+    return extension is None or extension.proves_caller
+
+
+def _read(values: tuple[str, ...]) -> Iterator[tuple[Identity | None, Passport | None]]:
     for value in values:
+        identity: Identity | None = None
         try:
             identity = parse_identity(value)
-            passport = parse_passport(identity.token)
+            yield identity, parse_passport(identity.token)
         except (MalformedIdentity, MalformedPassport):
-            continue
-        verdict = Verdict((check,), outcome, reason, passport, identity)
-        if best is None or passport.ppt in (None, "shaken"):
-            best = verdict
-            if passport.ppt == "shaken":
-                break
-    if best is None:
-        best = Verdict((check,), outcome, reason, None, None)
+            yield identity, None
+
+
+def _decided(
+    values: tuple[str, ...], outcome: _Outcome, reason: Reason, check: Check
+) -> CallVerdict:
+    """One verdict for the whole request; it shows the first PASSporT that can be read."""
+    read = next((each for each in _read(values) if each[1] is not None), (None, None))
+    identity, passport = read
+    best = Verdict((check,), outcome, reason, passport, identity)
     return CallVerdict((best,), outcome, reason, best)

@@ -81,6 +81,7 @@ class SigningApiScene:
     url: str
     session: aiohttp.ClientSession
     provider: Provider
+    certificates: KnownCertificates
 
     async def post(
         self, resource: str, body: Any, *, token: str | None = TOKEN, **headers: str
@@ -118,5 +119,7 @@ async def signing_api_scene(**client: Any) -> AsyncIterator[SigningApiScene]:
     listener = HttpListener(server.application(), "127.0.0.1", 0, tls=None)
     await listener.start()
     async with aiohttp.ClientSession() as session:
-        yield SigningApiScene(server, f"http://127.0.0.1:{listener.port}", session, provider)
+        yield SigningApiScene(
+            server, f"http://127.0.0.1:{listener.port}", session, provider, certificates
+        )
     await listener.stop()

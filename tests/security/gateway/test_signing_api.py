@@ -6,6 +6,7 @@ import json
 import os
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from stir.oob.rate import Rate
 from stir.passport import parse_passport
-from tests.support.call_placement_scene import DEST, ORIG
+from tests.support.call_placement_scene import DEST, ORIG, Provider
 from tests.support.signing_api_scene import (
     ORIGID,
     TOKEN,
@@ -47,6 +48,29 @@ async def test_a_call_is_signed_and_then_verified(scene: SigningApiScene) -> Non
             "ppt": "shaken",
         }
     }
+
+
+async def test_who_diverts_a_call_attests_nothing_beside_its_div(scene: SigningApiScene) -> None:
+    """What stands in a div-o is whoever signed it's, not the original's."""
+    left = f"{DEST[:-2]}77"
+    original = scene.provider.passport(left, attest="C")
+    diverting = Provider(left, scene.provider.root)
+    scene.certificates.add(diverting)
+    claims = {
+        "attest": "A",
+        "dest": {"tn": [DEST]},
+        "div": {"tn": left},
+        "iat": int(time.time()),
+        "opt": original,
+        "orig": {"tn": ORIG},
+        "origid": str(uuid.uuid4()),
+    }
+    token = diverting.signer.sign_passport({"ppt": "div-o"}, claims)
+    identity = f"{token};info=<{diverting.signer.x5u}>;alg=ES256;ppt=div-o"
+    answer = await scene.post("verification", verification(identity=identity))
+    content = answer.document["verificationResponse"]
+    assert (content["verstat"], content["attest"]) == ("TN-Validation-Passed", "C")
+    assert content["origid"] != claims["origid"]
 
 
 async def test_the_names_of_3gpp_are_understood_and_answered() -> None:

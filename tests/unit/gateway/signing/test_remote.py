@@ -18,6 +18,7 @@ from gateway.http.listener import HttpListener
 from gateway.http.service_client import ServiceClient
 from gateway.http.signing_api import SigningApiServer
 from gateway.http.signing_client import Instance, RemoteSti, RemoteUnavailable
+from gateway.identity import verdict_record
 from gateway.policy.verdicts import decide
 from gateway.refusal import CallRefused
 from gateway.signing.breaker import BreakerLimits
@@ -25,6 +26,7 @@ from gateway.signing.messages import SigningOrder, VerificationOrder
 from gateway.signing.remote_identity import RemoteIdentityServices
 from stir.certificates.issuing import make_root
 from stir.reason import Reason
+from stir.rich_call_data import rich_call_data
 from stir.verification import VerificationPolicy, VerificationService
 from tests.support.call_placement_scene import DEST, ORIG, KnownCertificates, Loopback, Provider
 from tests.support.https import TestAuthority
@@ -264,6 +266,26 @@ async def test_what_the_service_says_is_the_verdict(
     assert (verdict.outcome, verdict.sip_status) == (outcome, status)
     assert verdict.best is not None
     assert verdict.best.passport is not None
+
+
+async def test_nothing_of_a_forged_passport_is_shown_beside_the_one_that_is_valid(
+    scene: Scene,
+) -> None:
+    """The service says that the call is verified, not which of its PASSporTs is."""
+    passed = {"verificationResponse": {"verstat": "TN-Validation-Passed"}}
+    services = scene.services(await scene.instance(says(passed)))
+    x5u = scene.provider.signer.x5u
+    forged = Provider("13035550155", make_root("Nobody's", time.time())).passport(
+        claims={"rcd": {"nam": "Your Bank"}}
+    )
+    values = [f"{t};info=<{x5u}>;alg=ES256" for t in (forged, scene.provider.passport(attest="C"))]
+    for shown in (values, values[::-1], values[:1]):
+        verdict = await services.verify(invite(*shown))
+        assert (verdict.outcome, verdict.attest) == ("valid", None)
+        assert verdict_record(verdict)["orig"] is None
+        assert rich_call_data(verdict) is None
+    verdict = await services.verify(invite(values[1]))
+    assert (verdict.attest, verdict_record(verdict)["orig"]) == ("C", f"+{ORIG}")
 
 
 async def test_where_nobody_answers_nothing_is_validated_and_nothing_wrong_said(
