@@ -63,6 +63,12 @@ def live_facts(request: Request, *, accept_asserted: bool) -> CallFacts:
     return facts
 
 
+def asserted_as_shown(request: Request) -> bool:
+    """Whether no P-Asserted-Identity names another number than From shows."""
+    shown = _uris(request, "From")
+    return all(_agree(each, shown) for each in _uris(request, "P-Asserted-Identity"))
+
+
 def _agree(asserted: str, shown: tuple[str, ...]) -> bool:
     """Whether no number is shown that is not, at least, the tail of the asserted one."""
     number = number_of(asserted) or ""

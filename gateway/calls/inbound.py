@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from gateway.asserted_headers import called_number, is_anonymous, marked_headers
+from gateway.call_facts import asserted_as_shown
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
 from gateway.calls.state import Direction
@@ -76,7 +77,8 @@ class InboundSetup(CallSetup):
         """Verify the Identity, or take the word of a peer that is trusted to have done it."""
         if terms.trust_verstat and "Identity" not in self.request.headers:
             mark = stated(self.request.headers)
-            if mark is not None:
+            # what was found of the asserted number is not to be shown of another one in From
+            if mark is not None and (mark.verstat != PASSED or asserted_as_shown(self.request)):
                 self.record.verdict = {"outcome": "stated", "verstat": mark.verstat}
                 return self._decided(decide_stated(mark.verstat, terms.identity), mark)
         verdict = self._found = await self._verdict(terms)

@@ -6,6 +6,7 @@ Between providers it is signed with a PASSporT of type msg, bound to its body (R
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from discovery.model import Service
@@ -17,6 +18,7 @@ from gateway.policy.attestation import CallDirection
 from gateway.policy.callers import Caller
 from gateway.policy.peers import PeerTerms
 from stir.extensions.msg import MSG
+from stir.reason import Reason
 from stir.verdict import CallVerdict, decide
 
 _RECORDED: Final = "message-"
@@ -75,4 +77,10 @@ class InboundMessage(_Message, InboundSetup):
             for each in verdict.verdicts
             if each.passport is not None and each.passport.ppt == MSG.ppt
         )
-        return decide(bound) if bound else verdict
+        if bound:
+            return decide(bound)
+        settings = self.wiring.config.stir.verification
+        if verdict.outcome == "valid" and settings and settings.require_message_digest:
+            # else a PASSporT of a call, or one that leaves msg out, would get round the policy
+            return replace(verdict, outcome="invalid", reason=Reason.MESSAGE_DIGEST_MISSING)
+        return verdict

@@ -110,8 +110,7 @@ class Verification(Section):
     )
     require_message_digest: Flag = Field(
         default=False,
-        description="Refuse a MESSAGE whose msg PASSporT does not say which text it is for "
-        "(RFC 9475).",
+        description="Refuse a MESSAGE that no msg PASSporT binds to its text (RFC 9475).",
     )
     replay_entries: Count = Field(
         default=100_000, ge=1_000, description="PASSporTs remembered to refuse a replay."

@@ -186,6 +186,17 @@ def test_a_peer_that_verifies_for_us_is_believed(make_scene: MakeScene) -> None:
     assert scene.certificates.asked == []
 
 
+@pytest.mark.parametrize("verstat", ["TN-Validation-Passed", "TN-Validation-Passed-A"])
+def test_what_it_verified_of_one_number_is_not_shown_of_another(
+    make_scene: MakeScene, verstat: str
+) -> None:
+    scene = make_scene(**TRUSTING)
+    request = replace_from(from_beta(), "<sip:+13035550155@beta.example>;tag=b1")
+    asserted = f"<sip:{BOB};verstat={verstat}@beta.example>"
+    headers = request.headers.append("P-Asserted-Identity", asserted)
+    assert scene.called(request.with_headers(headers)).statuses == [428]
+
+
 @pytest.mark.parametrize(
     ("verstat", "status"), [("TN-Validation-Failed", 438), ("No-TN-Validation", 428)]
 )

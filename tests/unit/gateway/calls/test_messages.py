@@ -120,6 +120,17 @@ def test_shaken_alone_is_believed_of_a_message(scene: CallScene) -> None:
     assert only(scene).body == TEXT
 
 
+def test_shaken_alone_binds_no_text_where_policy_wants_it_bound(make_scene: MakeScene) -> None:
+    scene = make_scene(
+        stir={"verification": {"trust_anchors": ["root.pem"], "require_message_digest": True}}
+    )
+    scene.register(ALICE, FROM_ALICE)
+    assert scene.receive(scene.signed(message(ALICE, BOB)), FROM_BETA).statuses == [438]
+    (record,) = scene.records.written
+    assert record.verdict is not None
+    assert record.verdict["reason"] == "message_digest_missing"
+
+
 def test_an_unsigned_message_is_refused(scene: CallScene) -> None:
     scene.register(ALICE, FROM_ALICE)
     assert scene.receive(message(ALICE, BOB), FROM_BETA).statuses == [428]
