@@ -92,7 +92,7 @@ class RevocationService:
         for credential in credentials:
             if not isinstance(credential, Credential) or credential.problem is not None:
                 continue
-            path = self._find_path(credential)
+            path = self._find_path(credential).at(now)
             if path.problem is not None or not _valid(credential, path, now):
                 continue
             status = self._records.peek(credential, path, now)

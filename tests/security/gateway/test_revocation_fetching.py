@@ -22,7 +22,7 @@ from gateway.http.fetch import (
 )
 from gateway.http.guard import GuardPolicy, RefusalReason
 from gateway.revocation import RevocationService
-from stir.certificates.certificate import Credential, CredentialUnavailable
+from stir.certificates.certificate import Credential, CredentialUnavailable, load_credential
 from stir.certificates.issuing import make_intermediate, make_root
 from stir.certificates.revocation import RevocationPolicy, RevocationRecords, RevocationStatus
 from stir.certificates.revocation_sources import PolicyAdministrator
@@ -40,7 +40,7 @@ from tests.support.revocation import (
     points,
     responder,
 )
-from tests.support.stir_authority import NOW, StirWorld
+from tests.support.stir_authority import NOW, StirWorld, make_certificate, to_pem
 
 Answer = bytes | Exception | Fetched
 
@@ -140,6 +140,30 @@ async def test_nothing_is_fetched_that_a_strangers_certificate_names(world: Stir
         await scene.service.prepare([strange, expired, unfit, CredentialUnavailable("x", "y")])
         assert scene.fake.asked == []
         assert scene.records.sources.records() == []
+
+
+async def test_the_way_that_counts_now_is_asked_about_beside_one_that_has_expired(
+    world: StirWorld,
+) -> None:
+    """Else who was revoked would send an expired cross-certificate along, and be let in once."""
+    name = world.issuer.certificate.subject.rfc4514_string().removeprefix("CN=")
+    expired = make_certificate(
+        world.root,
+        key=world.issuer.key.public_key(),
+        name=name,
+        ca=True,
+        usage=False,
+        entries=None,
+        not_after=NOW - 9,
+    )
+    signing = leaf(world).leaf
+    chain = to_pem([signing, expired, *world.issuer.certificates])
+    credential = load_credential(chain)
+    async with running(Scene(world)) as scene:
+        scene.fake.answers[LIST_URL] = list_of(world.issuer).der(signing)
+        await scene.service.prepare([credential])
+        way = scene.there.path(credential).at(NOW)
+        assert scene.records.peek(credential, way, NOW).grade == "revoked"
 
 
 async def test_a_call_waits_no_longer_than_told_and_the_fetch_goes_on(world: StirWorld) -> None:
