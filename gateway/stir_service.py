@@ -34,6 +34,7 @@ from gateway.signing.making import make_remote, make_signing_api, signing_api_li
 from gateway.signing.remote_identity import RemoteIdentityServices
 from gateway.trust_list import make_trust_anchors
 from stir.authentication import AuthenticationService
+from stir.certificates.certificate import Credential
 from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
 from stir.certificates.revocation import RevocationRecords
@@ -83,7 +84,9 @@ class StirService:
             wall_clock,
             clock_watch=self.clock_watch,
             on_stored=self._preloading.saved,
+            trusts=_trusts(builder, PathBuilder(keys.call_placement_anchors)),
         )
+        self.anchors.follow(lambda _anchors: self.certificates.anchors_changed())
         settings = config.stir.verification
         self.revocation = make_revocation(config, self._records, verification, resolver, wall_clock)
         self.remote = make_remote(config.stir.remote, keys, resolver)
@@ -298,6 +301,10 @@ class StirService:
             listener = call_placement_listener(placement, self.call_placement)
             listeners.append(("stir.call_placement", listener))
         return listeners
+
+
+def _trusts(*builders: PathBuilder) -> Callable[[Credential], bool]:
+    return lambda credential: any(each.find(credential).problem is None for each in builders)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -69,9 +69,9 @@ def load_list(directory: Path, administrator: Sequence[x509.Certificate]) -> Kep
         if isinstance(kept, dict)
         else (None, None, None)
     )
-    if not (isinstance(fetched, float | int) and isinstance(jws, str)):
+    if not (isinstance(fetched, float | int) and isinstance(jws, str) and 0 <= fetched < 2**53):
         raise TrustListRefused(f"{path} is damaged")
-    pem = chain.encode("ascii") if isinstance(chain, str) else None
-    signed = open_trust_list(jws.encode("ascii"))
+    pem = chain.encode("ascii", "replace") if isinstance(chain, str) else None
+    signed = open_trust_list(jws.encode("ascii", "replace"))
     found = read_trust_list(signed, administrator, fetched, chain=pem, expired=True)
     return KeptList(found, float(fetched), pem)

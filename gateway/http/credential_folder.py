@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 _MAX_FILE: Final = 131_072
+_LAST_MOMENT: Final = 2**53
 _log = structlog.get_logger("credentials")
 
 
@@ -76,7 +77,7 @@ class CredentialFolder:
             return []
 
     def _path(self, url: str) -> Path:
-        return self._folder / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+        return self._folder / f"{hashlib.sha256(url.encode(errors='replace')).hexdigest()}.json"
 
 
 def _read(path: Path) -> KeptCredential:
@@ -88,4 +89,6 @@ def _read(path: Path) -> KeptCredential:
     url, pem, expires = kept.get("url"), kept.get("pem"), kept.get("expires")
     if not (isinstance(url, str) and isinstance(pem, str) and isinstance(expires, float | int)):
         raise ValueError("url, pem and expires are missing")
+    if not 0 <= expires < _LAST_MOMENT:
+        raise ValueError("expires is no time")
     return KeptCredential(url, pem, float(expires))

@@ -39,7 +39,8 @@ class CertificateSource:
     """Gives the credential behind a URL; never raises, never waits longer than the client does.
 
     wall_clock gives epoch seconds. `clock_watch` hears of the servers' clocks. `on_stored` is told
-    of every credential fetched.
+    of every credential fetched. `trusts` says whether one leads to a trust anchor: what others name
+    in their certificates is not fetched for them.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class CertificateSource:
         *,
         clock_watch: ClockWatch | None = None,
         on_stored: Callable[[str, CacheEntry], None] | None = None,
+        trusts: Callable[[Credential], bool] = lambda _credential: True,
     ) -> None:
+        self._trusts = trusts
         self._client = client
         self._cache = cache
         self._wall_clock = wall_clock
@@ -104,6 +107,12 @@ class CertificateSource:
             and after.fingerprint != before.fingerprint
             for (before, _), after in zip(asked, results, strict=True)
         )
+
+    def anchors_changed(self) -> None:
+        """Forget certificates whose lists were not fetched, as nobody was known to vouch for."""
+        for url, entry in self._cache.entries(self._wall_clock()):
+            if isinstance(entry.found, Credential) and entry.found.references:
+                self._cache.forget(url)
 
     async def keep_fresh(self) -> None:
         """Fetch again, for ever, what calls use and what expires soon, so that no call waits."""
@@ -170,8 +179,8 @@ class CertificateSource:
         except MalformedCredential as error:
             found = CredentialUnavailable(str(error), host, Reason.CREDENTIAL_MALFORMED)
             return self._failed(url, found)
-        now, whole = self._wall_clock(), True
-        if credential.references:
+        now, whole = self._wall_clock(), not credential.references
+        if not whole and self._trusts(credential):
             completed = await complete(credential, self._client, now)
             credential, whole = completed.credential, completed.whole
             copy = None if whole else self._cache.serve_on(url, now)

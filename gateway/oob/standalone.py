@@ -15,6 +15,7 @@ from gateway.http.listener import HttpListener
 from gateway.keys import check_pair, sti_anchors
 from gateway.oob.making import call_placement_listener, make_call_placement
 from gateway.services import dns_resolver, fetch_client
+from stir.certificates.chain import PathBuilder
 from stir.certificates.credential_cache import CredentialCache
 
 
@@ -30,8 +31,12 @@ async def call_placement_service(config: CallPlacementConfig) -> AsyncIterator[H
         ports=frozenset(fetch.ports),
     )
     resolver = dns_resolver(config.dns)
+    builder = PathBuilder(anchors)
     certificates = CertificateSource(
-        fetch_client(fetch, policy, resolver), CredentialCache(fetch.cache_entries), time.time
+        fetch_client(fetch, policy, resolver),
+        CredentialCache(fetch.cache_entries),
+        time.time,
+        trusts=lambda credential: builder.find(credential).problem is None,
     )
     server = make_call_placement(settings, anchors, certificates, fetch.ports, time.time)
     assert server is not None

@@ -173,10 +173,10 @@ def with_tn_auth_lists(
     digest = hashes.Hash(hashes.SHA256())
     digest.update(credential.fingerprint)
     grants = []
-    for grant in credential.grants:
+    for place, grant in enumerate(credential.grants):
         got = fetched.get(grant.reference or "", _NOT_FETCHED) if grant.pending else None
         if isinstance(got, bytes):
-            digest.update(len(got).to_bytes(4) + got)
+            digest.update(place.to_bytes(1) + len(got).to_bytes(4) + got)
             grants.append(grant.with_list(got))
         elif got is not None:
             grants.append(grant.without_list(f"{got.detail} ({got.culprit})"))

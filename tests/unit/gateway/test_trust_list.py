@@ -172,7 +172,18 @@ async def test_a_restart_begins_with_the_kept_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{}", b"[]", b'{"fetched": 1, "jws": "a.b.c"}', b"\xff", b"[" * 9_999]
+    "damage",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"fetched": 1, "jws": "a.b.c"}',
+        b'{"fetched": 1, "jws": "\\u00e9"}',
+        b'{"fetched": 1, "jws": "a.b.c", "chain": "\\u00e9"}',
+        b'{"fetched": NaN, "jws": "a.b.c"}',
+        b"\xff",
+        b"[" * 9_999,
+    ],
 )
 async def test_a_damaged_file_is_dropped_and_the_list_fetched(
     tmp_path: Path, damage: bytes

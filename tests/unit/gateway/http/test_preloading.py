@@ -226,6 +226,14 @@ def test_a_full_disk_costs_files_not_calls(tmp_path: Path) -> None:
     assert list(folder.load(10)) == []
 
 
+@pytest.mark.parametrize("expires", ["NaN", "1e999", "-1", "9" * 400, '"soon"', "null"])
+def test_a_file_without_a_time_is_left_out(tmp_path: Path, expires: str) -> None:
+    folder = CredentialFolder(tmp_path)
+    (tmp_path / "kept.json").write_text(f'{{"url": "u", "pem": "p", "expires": {expires}}}')
+    assert list(folder.load(10)) == []
+    folder.remove("\ud800")
+
+
 # --- the admin interface and the command line ----------------------------------------------------
 
 

@@ -41,12 +41,15 @@ def served(body: bytes, *, max_age: int | None = None, status: int = 200) -> Fet
 class Scene:
     """A source whose client answers by URL."""
 
-    def __init__(self, pem: Fetched, der: Fetched | Exception) -> None:
+    def __init__(self, pem: Fetched, der: Fetched | Exception, *, trusted: bool = True) -> None:
         self.now = time.time()
         self.answers: dict[str, Fetched | Exception] = {URL: pem, LIST_URL: der}
         self.asked: list[tuple[str, str | None]] = []
         self.cache = CredentialCache(stale_if_error=3_600)
-        self.source = CertificateSource(cast(GuardedClient, self), self.cache, lambda: self.now)
+        self.trusted = trusted
+        self.source = CertificateSource(
+            cast(GuardedClient, self), self.cache, lambda: self.now, trusts=lambda _: self.trusted
+        )
 
     async def get(
         self, url: str, *, accept: str = "*/*", if_none_match: str | None = None
@@ -129,3 +132,14 @@ async def test_the_last_list_serves_on_while_its_server_is_out_of_order() -> Non
     assert scene.source.served_stale == 1
     scene.now += 4_000
     assert (await scene.credential()).authority_problem is not None
+
+
+async def test_nothing_is_fetched_because_a_certificate_of_nobodys_says_so() -> None:
+    scene = Scene(served(PEM), served(DER), trusted=False)
+    credential = await scene.credential()
+    assert credential.authority_problem is not None
+    assert credential.authority_problem.reason is Reason.AUTHORITY_UNAVAILABLE
+    assert [url for url, _ in scene.asked] == [URL]
+    scene.trusted = True  # the list of STI-CAs has one more
+    scene.source.anchors_changed()
+    assert (await scene.credential()).authority_problem is None
