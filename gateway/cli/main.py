@@ -13,6 +13,7 @@ from gateway.cli import (
     conformance,
     cps,
     demo,
+    directory,
     discover,
     run,
     sdp,
@@ -42,6 +43,7 @@ cert_acme.add_commands(cert.app)
 app.add_typer(cert.app, name="cert")
 app.add_typer(cps.app, name="cps")
 app.add_typer(cache.app, name="cache")
+app.add_typer(directory.app, name="directory")
 
 
 @app.command()

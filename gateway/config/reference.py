@@ -1,6 +1,7 @@
-"""The annotated example `configs/edge.toml`, written from the models so that it cannot age.
+"""The annotated examples `configs/edge.toml` and `configs/directory.toml`, written from the models.
 
-`python -m gateway.config.reference` prints it; a test holds the file to it.
+`python -m gateway.config.reference` prints the first, with `directory` behind it the second; a test
+holds the files to them, so that they cannot age.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from gateway.config import directory
 from gateway.config.root import Config
 
 _HEADING: Final = """\
@@ -175,6 +177,13 @@ def edge_toml() -> str:
     return _HEADING + "".join(_table(Config, "", repeated=False)).rstrip() + "\n"
 
 
+def directory_toml() -> str:
+    """Return the text of the annotated example of a directory service (TOML 1.0)."""
+    heading = _HEADING.replace("spingate check -c FILE", "spingate directory run -c FILE")
+    table = _table(directory.DirectoryConfig, "", repeated=False)
+    return heading + "".join(table).rstrip() + "\n"
+
+
 def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     """The model behind an annotation, and whether the table may be repeated."""
     if get_origin(annotation) in (Union, types.UnionType):
@@ -208,10 +217,10 @@ def _key(key: str, name: str, field: FieldInfo) -> list[str]:
     default = field.default
     shown = default if default is not PydanticUndefined and default not in (None, ()) else None
     facts = [_facts(name, field)]
-    example = _EXAMPLES.get(key, shown)
+    example = _examples().get(key, shown)
     if example is None:
-        example = [] if default == () else _EXAMPLES[key]
-    commented = default is None and key not in _SHOWN
+        example = [] if default == () else _examples()[key]
+    commented = default is None and key not in _SHOWN | directory.SHOWN
     if default is PydanticUndefined:
         facts.append("required")
     elif default is None:
@@ -220,6 +229,10 @@ def _key(key: str, name: str, field: FieldInfo) -> list[str]:
         facts.append(f"default {_toml(default)}")
     comment = _wrapped(f"{field.description} ({', '.join(fact for fact in facts if fact)})")
     return [comment, f"{'# ' if commented else ''}{name} = {_toml(example)}\n"]
+
+
+def _examples() -> dict[str, Any]:
+    return {**directory.EXAMPLES, **_EXAMPLES}
 
 
 def _facts(name: str, field: FieldInfo) -> str:
@@ -255,4 +268,4 @@ def _toml(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(edge_toml())
+    sys.stdout.write(directory_toml() if sys.argv[1:] == ["directory"] else edge_toml())

@@ -152,10 +152,12 @@ def issue_sti_certificate(
     public_key: ec.EllipticCurvePublicKey | None = None,
     tn_auth_list_url: str | None = None,
     claim_constraints: ClaimConstraints | None = None,
+    mail_addresses: Sequence[str] = (),
 ) -> Issued:
     """Issue a certificate that signs PASSporTs (RFC 8226); a key is made where none is given.
 
-    `tn_auth_list_url` is where more of its TNAuthList is, or all (section 10.1).
+    `tn_auth_list_url` is where more of its TNAuthList is, or all (section 10.1). One for a mailbox
+    has `mail_addresses` instead, as rfc822Name.
     """
     key = None if public_key is not None else new_key()
     public = public_key if key is None else key.public_key()
@@ -165,9 +167,10 @@ def issue_sti_certificate(
     builder = _granting(
         _leaf(builder, authority), tn_auth_list, tn_auth_list_url, claim_constraints
     )
-    if dns_names:
-        names = x509.SubjectAlternativeName([x509.DNSName(n) for n in dns_names])
-        builder = builder.add_extension(names, critical=False)
+    names: list[x509.GeneralName] = [x509.DNSName(n) for n in dns_names]
+    names += [x509.RFC822Name(address) for address in mail_addresses]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return _issued(builder.sign(authority.key, hashes.SHA256()), authority, key)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from pydantic import SecretStr
 
 from gateway.config import ConfigError, load_config
 from gateway.config.base import NumberSet, split_endpoint
+from gateway.config.directory import DirectoryConfig
 from gateway.config.files import read_file, read_secret
-from gateway.config.reference import edge_toml
+from gateway.config.load import load_file
+from gateway.config.reference import directory_toml, edge_toml
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 MINIMAL = """
@@ -34,14 +37,30 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in CONFIGS.glob("*.toml") if path.name != "directory.toml"),
+    ids=lambda path: path.name,
+)
 def test_every_shipped_configuration_loads(path: Path) -> None:
     config = load_config(path, {})
     assert config.provider.state_directory.is_absolute()
 
 
-def test_the_annotated_example_is_the_one_the_models_write() -> None:
-    assert (CONFIGS / "edge.toml").read_text(encoding="utf-8") == edge_toml()
+def test_the_shipped_configuration_of_a_directory_loads() -> None:
+    config = load_file(CONFIGS / "directory.toml", DirectoryConfig, {})
+    assert config.directory.state_directory.is_absolute()
+    assert config.authority is not None
+    assert config.authority.certificate_days == 7.0
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("edge.toml", edge_toml), ("directory.toml", directory_toml)]
+)
+def test_the_annotated_examples_are_those_the_models_write(
+    name: str, written: Callable[[], str]
+) -> None:
+    assert (CONFIGS / name).read_text(encoding="utf-8") == written()
 
 
 def test_a_minimal_file_is_enough(tmp_path: Path) -> None:

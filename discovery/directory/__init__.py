@@ -1,0 +1,1 @@
+"""The directory: identifiers, owner-signed records, statuses, holds, challenges; values only."""

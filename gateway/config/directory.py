@@ -1,0 +1,275 @@
+"""The configuration of a directory service: everything `spingate directory run` reads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from gateway.config.base import (
+    Count,
+    Domain,
+    FilePath,
+    IpAddress,
+    NumberPrefix,
+    NumberRange,
+    Port,
+    Seconds,
+    Section,
+    Text,
+)
+from gateway.config.discovery import Dns, Smpp
+from gateway.config.oob import ServiceUrl
+from gateway.config.root import Log
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+        raise ValueError("begins with neither 'sqlite+aiosqlite:///' nor 'postgresql+asyncpg://'")
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+
+
+class DirectoryPeer(Section):
+    """A provider that may look identifiers up."""
+
+    name: Text = Field(min_length=1, max_length=64, description="Name in logs and counters.")
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token, 16 or more characters."
+    )
+    token_file: FilePath | None = Field(
+        default=None, description="File whose first line is the bearer token."
+    )
+    domain: Domain | None = Field(
+        default=None, description="Name that its TLS client certificate has, instead of a token."
+    )
+    lookups_per_day: Count = Field(default=100_000, ge=1, description="Lookups in a day (UTC).")
+    lookups_per_second: Seconds = Field(default=100.0, gt=0, description="Lookups on average.")
+    lookups_burst: Count = Field(default=1_000, ge=1, description="Lookups at once.")
+
+    @model_validator(mode="after")
+    def _known_by_one_thing(self) -> Self:
+        given = [each for each in (self.token, self.token_file, self.domain) if each is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of 'token', 'token_file' and 'domain'")
+        return self
+
+
+class NumberProvider(Section):
+    """Which numbers a provider code of a certificate stands for."""
+
+    code: Text = Field(pattern="^[!-~]{1,32}$", description="Service provider code (OCN, SPID).")
+    numbers: tuple[NumberRange, ...] = Field(
+        min_length=1, description="Numbers and ranges assigned to that provider."
+    )
+
+
+class DirectorySection(Section):
+    """The directory role: records and lookups."""
+
+    url: ServiceUrl = Field(
+        description="Public https URL, without path, which is its name in answers and orders."
+    )
+    address: IpAddress = Field(description="Address to bind.")
+    port: Port = Field(default=8446, ge=1, le=65535, description="Port to bind.")
+    certificate: FilePath = Field(description="PEM chain of the HTTPS server certificate.")
+    key: FilePath = Field(description="PEM private key of that certificate.")
+    client_trust_anchors: FilePath | None = Field(
+        default=None, description="PEM trust anchors of peers' TLS client certificates."
+    )
+    state_directory: FilePath = Field(
+        description="Folder of the database and the generated keys; relative to this file."
+    )
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        description="Database, such as postgresql+asyncpg://user:password@host/directory; absent: "
+        "a SQLite file in the state directory.",
+    )
+    signing_key: FilePath | None = Field(
+        default=None,
+        description="PEM private key (P-256) that signs answers; absent: one is made in the state "
+        "directory.",
+    )
+    owner_trust_anchors: tuple[FilePath, ...] = Field(
+        default=(),
+        description="PEM roots of authorities for single numbers and mailboxes, besides the one "
+        "of [authority].",
+    )
+    provider_trust_anchors: tuple[FilePath, ...] = Field(
+        default=(),
+        description="PEM roots whose certificates for ranges, provider codes or mail domains may "
+        "remove and release what they cover.",
+    )
+    hold_seconds: Seconds = Field(
+        default=259_200.0,
+        ge=0,
+        description="How long a key waits for an identifier that another key has.",
+    )
+    sweep_seconds: Seconds = Field(
+        default=60.0, ge=1, description="How often expired records are deleted."
+    )
+    changes_per_second: Seconds = Field(
+        default=1.0, gt=0, description="Requests that change something, from one address."
+    )
+    changes_burst: Count = Field(default=60, ge=1, description="The same, at once.")
+    peer: tuple[DirectoryPeer, ...] = Field(default=(), description="Who may look up.")
+    number_provider: tuple[NumberProvider, ...] = Field(
+        default=(), description="Provider codes and their numbers."
+    )
+
+    @model_validator(mode="after")
+    def _peers_are_told_apart(self) -> Self:
+        names = [peer.name for peer in self.peer]
+        domains = [peer.domain for peer in self.peer if peer.domain is not None]
+        for what, values in (("name", names), ("domain", domains)):
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"two peers have the {what} '{twice[0]}'")
+        if domains and self.client_trust_anchors is None:
+            raise ValueError("a peer with a domain needs client_trust_anchors")
+        return self
+
+
+class AuthoritySection(Section):
+    """The authority role: certificates for single numbers and mailboxes, after a challenge."""
+
+    certificate: FilePath = Field(
+        description="PEM chain of the issuing certificate, its own first, the root last."
+    )
+    key: FilePath = Field(description="PEM private key of the issuing certificate.")
+    certificate_days: Seconds = Field(
+        default=7.0, gt=0, le=90, description="How long a certificate lives."
+    )
+    prove_again_days: Seconds = Field(
+        default=90.0,
+        gt=0,
+        le=400,
+        description="How long certificates are renewed by the key alone.",
+    )
+    prefixes: tuple[NumberPrefix, ...] = Field(
+        default=(),
+        description="Countries and areas that text messages are sent to, such as +1 or +44; none "
+        "if empty. Text messages to premium ranges are a known fraud.",
+    )
+    mail_domains: tuple[Domain, ...] = Field(
+        default=(), description="Mail domains that challenges are sent to; any if empty."
+    )
+    challenges_per_number_hour: Count = Field(
+        default=3, ge=1, le=100, description="Challenges to one number or mailbox in an hour."
+    )
+    challenges_per_source_hour: Count = Field(
+        default=20, ge=1, description="Challenges asked for from one address in an hour."
+    )
+    challenges_per_prefix_hour: Count = Field(
+        default=100,
+        ge=1,
+        description="Challenges to one prefix of 5 digits, or one mail domain, in an hour.",
+    )
+    challenges_per_day: Count = Field(
+        default=20_000, ge=1, description="Challenges in all in a day."
+    )
+    least_completed: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.2,
+        description="Share of a prefix' challenges of a day that has to be answered; below it no "
+        "more are sent there.",
+    )
+    breaker_after: Count = Field(
+        default=20, ge=1, description="Challenges after which that share is looked at."
+    )
+
+
+class Mail(Section):
+    """Submission of mail that carries challenges."""
+
+    host: Text = Field(description="Host name or address of the submission server.")
+    port: Port = Field(default=587, ge=1, le=65535, description="Port of the submission server.")
+    tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="none only for a server on this machine."
+    )
+    trust_anchors: FilePath | None = Field(
+        default=None, description="PEM trust anchors of the server; the system's if absent."
+    )
+    user: Text | None = Field(default=None, description="User name; absent: no authentication.")
+    password: SecretStr | None = Field(default=None, description="Password.")
+    password_file: FilePath | None = Field(
+        default=None, description="File whose first line is the password."
+    )
+    sender: Text = Field(
+        pattern="^[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,253}$", description="Address mail comes from."
+    )
+    timeout_seconds: Seconds = Field(default=10.0, gt=0, le=60, description="Time for one mail.")
+
+    @model_validator(mode="after")
+    def _plain_only_here(self) -> Self:
+        if self.tls == "none" and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("tls = 'none' is for a server on this machine only")
+        if (self.user is None) != (self.password is None and self.password_file is None):
+            raise ValueError("user and password (or password_file) go together")
+        return self
+
+
+class DirectoryConfig(Section):
+    """Everything `spingate directory run` reads."""
+
+    directory: DirectorySection = Field(description="The directory: records and lookups.")
+    authority: AuthoritySection | None = Field(
+        default=None, description="The authority; absent: other services certify."
+    )
+    sms: tuple[Smpp, ...] = Field(
+        default=(),
+        max_length=2,
+        description="SMSCs that carry challenges. With two, each carries a part, so that neither "
+        "can answer alone.",
+    )
+    mail: Mail | None = Field(default=None, description="Mail; absent: no challenges by mail.")
+    dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
+    log: Log = Field(default=Log(), description="Logs.")
+
+    @model_validator(mode="after")
+    def _can_be_asked_and_filled(self) -> Self:
+        if self.authority is None and not self.directory.owner_trust_anchors:
+            raise ValueError("[directory] needs owner_trust_anchors, or an [authority] beside it")
+        if self.authority is not None and not (self.sms or self.mail):
+            raise ValueError("[authority] needs [[sms]] or [mail] to send challenges by")
+        if self.authority is not None and self.sms and not self.authority.prefixes:
+            raise ValueError("[authority] needs prefixes: the countries text messages are sent to")
+        return self
+
+
+EXAMPLES: Final = {
+    "directory.url": "https://dp.example",
+    "directory.address": "192.0.2.20",
+    "directory.certificate": "keys/https.pem",
+    "directory.key": "keys/https.key",
+    "directory.client_trust_anchors": "keys/clients.pem",
+    "directory.state_directory": "state-directory",
+    "directory.database_url": "postgresql+asyncpg://directory@db.example/directory",
+    "directory.signing_key": "keys/answers.key",
+    "directory.owner_trust_anchors": [],
+    "directory.provider_trust_anchors": ["keys/sti-root.pem"],
+    "directory.peer.name": "alpha",
+    "directory.peer.token": "change-me-please-16",
+    "directory.peer.token_file": "keys/alpha.token",
+    "directory.peer.domain": "gateway.alpha.example",
+    "directory.number_provider.code": "1234",
+    "directory.number_provider.numbers": ["+12125550100-+12125550199"],
+    "authority.certificate": "keys/number-ca.pem",
+    "authority.key": "keys/number-ca.key",
+    "authority.prefixes": ["+1"],
+    "sms.host": "smsc.example",
+    "sms.system_id": "directory",
+    "sms.password": "change",
+    "sms.password_file": "keys/smpp.password",
+    "sms.source_address": "+12125550100",
+    "mail.host": "submission.example",
+    "mail.trust_anchors": "keys/https-roots.pem",
+    "mail.user": "directory",
+    "mail.password": "change-me",
+    "mail.password_file": "keys/mail.password",
+    "mail.sender": "challenge@dp.example",
+}
+SHOWN: Final = frozenset(
+    {"directory.peer.token_file", "sms.password_file", "mail.password_file", "mail.user"}
+)

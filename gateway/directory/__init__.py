@@ -1,0 +1,1 @@
+"""The directory service: what it keeps, its HTTP interfaces, and the authority beside it."""

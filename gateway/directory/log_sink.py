@@ -1,0 +1,47 @@
+"""What the directory needs of a transparency log, and the one of a directory that keeps none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+EntryKind = Literal["record", "removal", "claim", "certificate"]
+
+
+class LogSink(Protocol):
+    """A transparency log whose leaves hold no identifier in clear."""
+
+    @property
+    def verifier_key(self) -> str | None:
+        """The key that checks its checkpoints, as text of a signed note; None without a log."""
+        ...
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The latest signed checkpoint, None without a log."""
+        ...
+
+    async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
+        """Add a leaf and return its index once it is stored; None where there is no log."""
+        ...
+
+    async def proof(
+        self, kind: EntryKind, csi: str, digest: str, index: int | None
+    ) -> Mapping[str, object] | None:
+        """Return the proof that a leaf is in the tree of a checkpoint, None where there is none."""
+        ...
+
+
+class NoLog:
+    """A `LogSink` that keeps nothing."""
+
+    verifier_key: str | None = None
+    checkpoint: str | None = None
+
+    async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
+        return None
+
+    async def proof(
+        self, kind: EntryKind, csi: str, digest: str, index: int | None
+    ) -> Mapping[str, object] | None:
+        return None

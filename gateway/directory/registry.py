@@ -1,0 +1,238 @@
+"""The directory role: records taken in, held, replaced and removed (R1, R4, R9, R10)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from discovery.directory.answer import MAX_RECORDS
+from discovery.directory.client import Chains, read_chain
+from discovery.directory.holder import Holder
+from discovery.directory.holding import HOLD, Claim, Granted, Held, judge_claim
+from discovery.directory.identifier import Identifier
+from discovery.directory.jws import Key
+from discovery.directory.reason import Refusal, Refused
+from discovery.directory.record import MAX_LIFETIME, parse_record
+from discovery.directory.registering import check_registration, check_release, check_removal
+from discovery.directory.statements import parse_release, parse_removal
+from gateway.directory.log_sink import LogSink
+from gateway.directory.record_store import IdentifierTransaction, RecordStore, StoredRecord, live
+
+_log = structlog.get_logger("directory")
+# Two that live and two that wait: more keys claiming one identifier are turned away.
+_MAX_KEYS: Final = 2 * MAX_RECORDS
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePresented:
+    """A release and the chain of whoever signed it, as they were presented."""
+
+    token: object
+    chain: object
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What became of a record: when it counts from (epoch seconds), and who else claims it."""
+
+    live_at: float
+    claims: tuple[Claim, ...]
+
+
+class Removed(Protocol):
+    """Whoever has to know that a provider removed an identifier: the authority beside us."""
+
+    async def __call__(self, csi: Identifier, now: float) -> None: ...
+
+
+Tell = Callable[[Identifier, Claim], Awaitable[None]]
+
+
+class Registry:
+    """Takes records in and away.
+
+    `told` is called of each new claim on an identifier that another key holds; `removed` of each
+    removal by a provider; wall_clock gives epoch seconds; `hold` in seconds.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        chains: Chains,
+        log: LogSink,
+        wall_clock: Callable[[], float],
+        *,
+        told: Tell | None = None,
+        removed: Removed | None = None,
+        hold: float = HOLD,
+    ) -> None:
+        self._store = store
+        self._chains = chains
+        self._log = log
+        self._wall_clock = wall_clock
+        self._told = told
+        self._removed = removed
+        self._hold = hold
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
+
+    async def register(
+        self, token: object, chain: object, release: ReleasePresented | None = None
+    ) -> Registered:
+        """Keep a record, or hold it. Raises Refused or DirectoryUnavailable.
+
+        The record kept already may be sent again, with a newer certificate of its key.
+        """
+        now = self._wall_clock()
+        signed, record = parse_record(token)
+        texts = read_chain(chain)
+        holder = self._chains.holder(texts, now)
+        csi = record.csi
+        async with self._store.identifier(str(csi)) as identifier:
+            is_new = check_registration(
+                signed, record, holder, await identifier.floor(holder.thumbprint), now
+            )
+            kept = await identifier.records()
+            live_at, fresh = await self._judge(identifier, csi, holder, kept, release, now)
+            stored = StoredRecord(
+                csi=str(csi),
+                thumbprint=holder.thumbprint,
+                token=signed.token,
+                digest=signed.digest,
+                chain=texts,
+                drops_others=record.new,
+                live_at=live_at,
+                until=min(float(record.expires_at), holder.not_after),
+                log_index=None if is_new else _log_index(kept, signed.digest),
+            )
+            await identifier.remove(_dropped(kept, stored, now))
+            await identifier.put(stored, record.seq, now + MAX_LIFETIME)
+            claims = tuple(
+                each for each in await identifier.claims() if each.thumbprint != holder.thumbprint
+            )
+        await self._note(stored, fresh, csi)
+        outcome = "held" if live_at > now else "kept" if is_new else "refreshed"
+        self.outcomes["register", outcome] += 1
+        _log.info("record", identifier=csi.shown, outcome=outcome)
+        return Registered(live_at, claims)
+
+    async def remove(self, token: object, chain: object) -> None:
+        """Take an identifier's records away, for their owner or its provider.
+
+        Raises Refused or DirectoryUnavailable.
+        """
+        now = self._wall_clock()
+        signed, removal = parse_removal(token)
+        holder = self._chains.holder(read_chain(chain), now)
+        csi = removal.csi
+        async with self._store.identifier(str(csi)) as identifier:
+            floor = await identifier.floor(holder.thumbprint)
+            author = check_removal(signed, removal, holder, floor, now)
+            if author == "owner":
+                await identifier.remove((holder.thumbprint,))
+                await identifier.set_floor(holder.thumbprint, removal.seq, now + MAX_LIFETIME)
+            else:
+                kept = await identifier.records()
+                claims = await identifier.claims()
+                await identifier.remove(
+                    {each.thumbprint for each in kept} | {each.thumbprint for each in claims}
+                )
+                await identifier.removed_by_provider(now)
+        if author == "provider" and self._removed is not None:
+            await self._removed(csi, now)
+        await self._log.append("removal", str(csi), signed.digest)
+        self.outcomes["remove", author] += 1
+        _log.info("removed", identifier=csi.shown, by=author)
+
+    async def object_to_claims(
+        self, csi: Identifier, key: Key, certified: Collection[str] = ()
+    ) -> None:
+        """Drop what other keys claim; only a key that holds the identifier may.
+
+        `certified` are keys that hold it by a certificate of the authority beside us.
+
+        Raises Refused(NOT_ALLOWED) or DirectoryUnavailable.
+        """
+        now = self._wall_clock()
+        async with self._store.identifier(str(csi)) as identifier:
+            kept = await identifier.records()
+            holders = {each.thumbprint for each in live(kept, now)} | set(certified)
+            if key.thumbprint not in holders:
+                raise Refused(Refusal.NOT_ALLOWED, "the key does not hold the identifier")
+            waiting = {each.thumbprint for each in kept if each.live_at > now}
+            claimed = {each.thumbprint for each in await identifier.claims()}
+            await identifier.remove((waiting | claimed) - {key.thumbprint})
+        self.outcomes["object", "done"] += 1
+
+    async def _judge(
+        self,
+        identifier: IdentifierTransaction,
+        csi: Identifier,
+        holder: Holder,
+        kept: Sequence[StoredRecord],
+        release: ReleasePresented | None,
+        now: float,
+    ) -> tuple[float, Claim | None]:
+        """Return from when the record counts, and the claim that is new, if one is."""
+        holders = {each.thumbprint for each in live(kept, now)}
+        keys = {each.thumbprint for each in kept if each.until > now}
+        if len(keys - {holder.thumbprint}) >= _MAX_KEYS:
+            raise Refused(Refusal.OVERLOADED, "too many keys claim the identifier")
+        if release is not None:
+            signed, said = parse_release(release.token)
+            author = self._chains.holder(read_chain(release.chain), now)
+            check_release(
+                signed, said, author, csi=csi, to=holder.thumbprint, holders=holders, now=now
+            )
+        own = next(
+            (each for each in await identifier.claims() if each.thumbprint == holder.thumbprint),
+            None,
+        )
+        verdict = judge_claim(
+            holder.thumbprint,
+            holders=holders,
+            released=release is not None,
+            claim=own,
+            now=now,
+            hold=self._hold,
+        )
+        if isinstance(verdict, Held):
+            if verdict.fresh:
+                await identifier.add_claim(verdict.claim)
+            return verdict.claim.effective_at, verdict.claim if verdict.fresh else None
+        assert isinstance(verdict, Granted)
+        await identifier.drop_claim(holder.thumbprint)
+        if release is not None:  # whoever releases gives up
+            await identifier.remove(holders - {holder.thumbprint})
+        before = next((each for each in kept if each.thumbprint == holder.thumbprint), None)
+        return (before.live_at if before is not None and before.live_at <= now else now), None
+
+    async def _note(self, stored: StoredRecord, fresh: Claim | None, csi: Identifier) -> None:
+        """Enter in the log what happened, and tell the holders of a claim."""
+        if stored.log_index is None:
+            index = await self._log.append("record", stored.csi, stored.digest)
+            if index is not None:
+                await self._store.set_log_index(stored.csi, stored.thumbprint, stored.digest, index)
+        if fresh is not None:
+            await self._log.append("claim", stored.csi, fresh.thumbprint)
+            if self._told is not None:
+                await self._told(csi, fresh)
+
+
+def _dropped(kept: Sequence[StoredRecord], stored: StoredRecord, now: float) -> set[str]:
+    """Return the keys whose records count no more because a later one says `new`.
+
+    What the key's former record dropped stays dropped, whatever the next one says.
+    """
+    others = [each for each in kept if each.thumbprint != stored.thumbprint]
+    alive = {each.thumbprint for each in others if each.live_at <= now < each.until}
+    before = {each.thumbprint for each in live(kept, now)}
+    after = {each.thumbprint for each in live([*others, stored], now)}
+    return alive - (before & after)
+
+
+def _log_index(kept: Sequence[StoredRecord], digest: str) -> int | None:
+    return next((each.log_index for each in kept if each.digest == digest), None)

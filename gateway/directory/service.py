@@ -1,0 +1,280 @@
+"""The directory service as one thing: constructed, wired, started, swept, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from discovery.directory.challenge_limits import ChallengeLimits
+from gateway.config.directory import DirectoryConfig, Mail
+from gateway.config.discovery import Smpp
+from gateway.config.files import read_secret
+from gateway.config.load import ConfigError
+from gateway.directory.access import LookupAccess
+from gateway.directory.api import DirectoryApi, DirectoryApiSettings
+from gateway.directory.authority import AuthoritySettings, Courier, NumberAuthority
+from gateway.directory.authority_store import AuthorityStore
+from gateway.directory.couriers import Couriers, MailSettings, MailSubmission
+from gateway.directory.database import Database, DirectoryUnavailable, sqlite_url
+from gateway.directory.files import DirectoryKeys
+from gateway.directory.log_sink import LogSink, NoLog
+from gateway.directory.lookups import Lookups
+from gateway.directory.record_store import RecordStore
+from gateway.directory.registry import Registry
+from gateway.http.fetch import client_context
+from gateway.http.listener import HttpListener, ListenerLimits
+from gateway.keys import derived_key
+from gateway.services import server_context
+from gateway.sms.message import IncomingSms
+from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from stir.certificates.issuing import DAY
+from stir.oob.rate import Rate
+
+_log = structlog.get_logger("directory")
+_SWEPT_AT_ONCE: Final = 1_000
+_LISTENER_LIMITS: Final = ListenerLimits(max_connections=2_000, max_per_source=200, lifetime=300.0)
+_DEFAULT_SOURCE: Final = "Spingate"
+
+
+class DirectoryService:
+    """Directory, and authority where configured; nothing listens before `start`.
+
+    Raises ConfigError from the constructor and from `start`. wall_clock gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        config: DirectoryConfig,
+        keys: DirectoryKeys,
+        *,
+        log: LogSink | None = None,
+        wall_clock: Callable[[], float] = time.time,
+        couriers: Courier | None = None,
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._wall_clock = wall_clock
+        self._log: LogSink = log or NoLog()
+        section = config.directory
+        try:
+            self._database = Database(_database_url(config))
+        except ValueError as error:
+            raise ConfigError("directory.database_url", str(error)) from None
+        self._transceivers = [
+            _transceiver(smpp, f"sms[{index}]") for index, smpp in enumerate(config.sms)
+        ]
+        self._mail = None if config.mail is None else _mail(config.mail)
+        self._couriers: Courier = couriers or Couriers(
+            self._transceivers, [_source(smpp) for smpp in config.sms], self._mail
+        )
+        self.records = RecordStore(self._database)
+        self._authority_store = AuthorityStore(self._database)
+        self.authority = self._make_authority()
+        self.registry = Registry(
+            self.records,
+            keys.chains,
+            self._log,
+            wall_clock,
+            told=self._couriers.tell,
+            removed=self.authority.removed if self.authority is not None else None,
+            hold=section.hold_seconds,
+        )
+        self.lookups = Lookups(self.records, self._log, keys.signer, section.url, wall_clock)
+        self.access = LookupAccess(keys.peers, wall_clock)
+        settings = DirectoryApiSettings(
+            url=section.url,
+            description=self.description,
+            changes=Rate(section.changes_per_second, section.changes_burst),
+        )
+        self.api = DirectoryApi(
+            settings, self.access, self.lookups, self.registry, self.authority, wall_clock
+        )
+        tls = server_context(section.certificate, section.key)
+        if section.client_trust_anchors is not None:
+            _ask_for_certificates(tls, section.client_trust_anchors)
+        self.listener = HttpListener(
+            self.api.application(),
+            section.address,
+            section.port,
+            tls=tls,
+            limits=_LISTENER_LIMITS,
+        )
+        self._stack = AsyncExitStack()
+
+    def description(self) -> Mapping[str, object]:
+        """Return the document of /.well-known/spin-dp."""
+        key = self._keys.signer.public
+        return {
+            "v": 1,
+            "url": self._config.directory.url,
+            "api": "/dp/v1",
+            "authority": "/ca/v1" if self.authority is not None else None,
+            "keys": [{**key.point.jwk(), "kid": key.thumbprint}],
+            "ohttp": None,
+            "token_issuers": [],
+            "log": self._log.verifier_key,
+        }
+
+    async def start(self) -> None:
+        """Open the database and listen."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Stop listening, and close everything."""
+        await self._stack.aclose()
+
+    async def sweep(self) -> None:
+        """Delete what has expired; raises DirectoryUnavailable."""
+        now = self._wall_clock()
+        swept = _SWEPT_AT_ONCE
+        while swept == _SWEPT_AT_ONCE:  # lookups come in between
+            swept = await self.records.sweep(now, limit=_SWEPT_AT_ONCE)
+        if self.authority is not None:
+            await self.authority.sweep()
+
+    async def _start(self) -> None:
+        stack = self._stack
+        stack.push_async_callback(self._database.close)
+        try:
+            await self._database.create_tables()
+        except DirectoryUnavailable as error:
+            raise ConfigError("directory.database_url", f"database: {error}") from None
+        if self._mail is not None:
+            stack.callback(self._mail.close)
+        for transceiver in self._transceivers:
+            transceiver.start()
+            stack.push_async_callback(transceiver.stop)
+        stack.push_async_callback(self.lookups.close)
+        sweeper = asyncio.create_task(self._sweep_for_ever(), name="directory sweep")
+        stack.callback(sweeper.cancel)
+        try:
+            await self.listener.start()
+        except OSError as error:
+            raise ConfigError("directory.port", str(error)) from None
+        stack.push_async_callback(self.listener.stop)
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.directory.sweep_seconds)
+            try:
+                await self.sweep()
+            except DirectoryUnavailable as error:
+                _log.warning("sweep failed", culprit="database", detail=str(error))
+
+    def _make_authority(self) -> NumberAuthority | None:
+        section, issuer = self._config.authority, self._keys.issuer
+        if section is None or issuer is None:
+            return None
+        limits = ChallengeLimits(
+            per_identifier=section.challenges_per_number_hour,
+            per_source=section.challenges_per_source_hour,
+            per_prefix=section.challenges_per_prefix_hour,
+            per_day=section.challenges_per_day,
+            breaker_after=section.breaker_after,
+            breaker_share=section.least_completed,
+            prefixes=tuple(prefix.lstrip("+") for prefix in section.prefixes),
+            mail_domains=section.mail_domains,
+        )
+        settings = AuthoritySettings(
+            lifetime=section.certificate_days * DAY,
+            proof_lifetime=section.prove_again_days * DAY,
+            hold=self._config.directory.hold_seconds,
+            limits=limits,
+        )
+        return NumberAuthority(
+            issuer,
+            settings,
+            self._authority_store,
+            self.records,
+            self._keys.chains,
+            self._couriers,
+            self._log,
+            source_key=_source_key(self._config),
+            random=secrets.token_bytes,
+            wall_clock=self._wall_clock,
+            told=self._couriers.tell,
+        )
+
+
+def _source_key(config: DirectoryConfig) -> bytes:
+    try:
+        return derived_key(config.directory.state_directory, "challenge sources")
+    except ConfigError as error:
+        raise ConfigError("directory.state_directory", error.text) from None
+
+
+def _ask_for_certificates(context: ssl.SSLContext, anchors: Path) -> None:
+    """Let clients prove a name by certificate; those who do not are known by their token."""
+    try:
+        context.load_verify_locations(anchors)
+    except OSError:
+        text = f"{anchors} cannot be read as PEM certificates"
+        raise ConfigError("directory.client_trust_anchors", text) from None
+    context.verify_mode = ssl.CERT_OPTIONAL
+
+
+def _database_url(config: DirectoryConfig) -> str:
+    section = config.directory
+    if section.database_url is not None:
+        return section.database_url.get_secret_value()
+    return sqlite_url(section.state_directory / "directory.db")
+
+
+def _transceiver(settings: Smpp, key: str) -> SmsTransceiver:
+    password = ""
+    if settings.password is not None or settings.password_file is not None:
+        password = read_secret(settings.password, settings.password_file, f"{key}.password")
+
+    def ignored(_message: IncomingSms) -> None:
+        """Nobody writes to us."""
+
+    return SmsTransceiver(
+        SmppSettings(
+            host=settings.host,
+            port=settings.port,
+            system_id=settings.system_id,
+            password=password,
+            window=settings.window,
+            submit_timeout=settings.submit_timeout_seconds,
+            reconnect_pause=settings.reconnect_seconds,
+        ),
+        ignored,
+    )
+
+
+def _source(settings: Smpp) -> str:
+    return settings.source_address.lstrip("+") if settings.source_address else _DEFAULT_SOURCE
+
+
+def _mail(settings: Mail) -> MailSubmission:
+    password = None
+    if settings.user is not None:
+        password = read_secret(settings.password, settings.password_file, "mail.password")
+    try:
+        context = client_context(settings.trust_anchors)
+    except OSError:
+        raise ConfigError("mail.trust_anchors", "cannot be read as PEM certificates") from None
+    return MailSubmission(
+        MailSettings(
+            host=settings.host,
+            port=settings.port,
+            tls=settings.tls,
+            sender=settings.sender,
+            user=settings.user,
+            password=password,
+            timeout=settings.timeout_seconds,
+        ),
+        context,
+    )
