@@ -49,7 +49,7 @@ class MappingCache:
         latest = now + self._max_lifetime
         kept = tuple(
             replace(uri, expires_at=min(uri.expires_at, latest))
-            for uri in sorted(uris, key=lambda uri: uri.prio)
+            for uri in sorted(uris, key=lambda uri: (-uri.assurance.strength, uri.prio))
             if uri.assurance is not Assurance.SMS and uri.expires_at > now
         )
         if not kept:

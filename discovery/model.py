@@ -27,6 +27,14 @@ class Assurance(StrEnum):
     DNSSEC = "dnssec"
     LOGGED = "logged"
 
+    @property
+    def strength(self) -> int:
+        """How much it is worth: higher is better, equal only for the same."""
+        return _STRENGTHS[self]
+
+
+_STRENGTHS = {assurance: place for place, assurance in enumerate(Assurance)}
+
 
 @dataclass(frozen=True, slots=True)
 class FoundUri:

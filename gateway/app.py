@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from discovery.cache import MappingCache
 from discovery.model import FoundUri
+from discovery.sources import Source
 from gateway.binding_store import BindingsUnavailable, SqlBindingStore
 from gateway.caller_data import CallerDataPolicy
 from gateway.caller_display import CallerDisplay
@@ -38,10 +39,11 @@ from gateway.listeners import Listeners
 from gateway.locations import Locations
 from gateway.loop_faults import on_loop_fault
 from gateway.metrics import Metrics, SipObserver
+from gateway.number_sources import enum_source, resolver_limits, timed_sources
 from gateway.operator_view import OperatorView
 from gateway.policy.callers import CallerPolicy
 from gateway.policy.logins import Logins
-from gateway.resolution import Resolver, ResolverLimits, TimedSource
+from gateway.resolution import Resolver
 from gateway.services import (
     endpoint_settings,
     listener_settings,
@@ -173,14 +175,17 @@ class Gateway:
         return MappingCache(max_entries=settings.cache_entries, max_lifetime=settings.cache_seconds)
 
     def _make_number_resolver(self) -> Resolver:
-        settings = self.config.discovery
-        sources = []
-        if "spin" in settings.order and self._spin is not None:
-            assert self.config.spin is not None
-            seconds = self.config.spin.answer_timeout_seconds
-            sources.append(TimedSource(self._spin.source, seconds))
-        limits = ResolverLimits(budget=settings.budget_seconds, negative=settings.negative_seconds)
-        return Resolver(sources, self._mappings, wall_clock=time.time, limits=limits)
+        settings, spin = self.config.discovery, self.config.spin
+        seconds = spin.answer_timeout_seconds if spin is not None else 0.0
+        self._enum = enum_source(settings.enum, self._resolver)
+        made: dict[str, tuple[Source | None, float]] = {
+            "enum": (self._enum, settings.enum.budget_seconds if settings.enum else 0.0),
+            "spin": (self._spin.source if self._spin is not None else None, seconds),
+        }
+        sources = timed_sources(settings, made)
+        return Resolver(
+            sources, self._mappings, wall_clock=time.time, limits=resolver_limits(settings)
+        )
 
     # --- life --------------------------------------------------------------------------------
 
@@ -302,6 +307,10 @@ class Gateway:
         metrics.gauge("trace_lost", "Trace lines lost to a full disk", lambda: self._trace.lost)
         metrics.gauge("records_lost", "Call records lost", lambda: self._records.lost)
         self._stir.gauges(metrics)
+        if self._enum is not None:
+            text = "ENUM answers, by how DNSSEC validation ended"
+            validations = self._enum.validations
+            metrics.counts("enum_validations", text, ("status", "fault"), lambda: {**validations})
         spin = self._spin
         if spin is not None:
             text = "SPIN invitations and answers, by kind and outcome"

@@ -11,7 +11,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -97,6 +97,7 @@ class DnsResolver:
         families = settings.families
         self._address_kinds = [kind for family, kind in _ADDRESS_KINDS if family in families]
         self._under_way: dict[tuple[str, str], asyncio.Task[_Answer]] = {}
+        self._signed_under_way = 0
 
     async def naptr(self, name: str) -> tuple[Naptr, ...]:
         """Ask for NAPTR records (RFC 3403), in no particular order."""
@@ -125,6 +126,36 @@ class DnsResolver:
         if faults and not found:
             raise _unavailable(name, self._address_kinds[answers.index(faults[0])], faults[0])
         return tuple(found)
+
+    async def signed_message(
+        self,
+        name: dns.name.Name,
+        kind: dns.rdatatype.RdataType,
+        nameservers: tuple[tuple[str, int], ...] = (),
+    ) -> dns.message.QueryMessage:
+        """Ask for records with their signatures (DO and CD, RFC 4035 4.9.1); neither cached nor
+        validated here.
+
+        nameservers: other servers than the usual ones. Raises DnsUnavailable, also for an answer
+        other than NOERROR and NXDOMAIN.
+        """
+        settings = replace(self._settings, nameservers=nameservers or self._settings.nameservers)
+        text = f"{name.to_text(omit_final_dot=True)} {dns.rdatatype.to_text(kind)}"
+        if self._signed_under_way >= settings.max_questions:
+            limit = f"{settings.max_questions} questions under way already"
+            raise DnsUnavailable(text, "our own limit", limit)
+        question = _Question(settings, kind, signed=True)
+        self._signed_under_way += 1
+        try:
+            async with asyncio.timeout(settings.timeout):
+                answer = await question.ask(name)
+        except TimeoutError:
+            answer = None
+        finally:
+            self._signed_under_way -= 1
+        if answer is None:
+            raise DnsUnavailable(text, *(question.last_fault or (question.asking, "no answer")))
+        return answer
 
     async def close(self) -> None:
         """Give up every question under way."""
@@ -158,7 +189,7 @@ class DnsResolver:
         return await asyncio.shield(task)
 
     async def _ask(self, key: tuple[str, str]) -> _Answer:
-        question = _Question(self._settings, key[1])
+        question = _Question(self._settings, dns.rdatatype.from_text(key[1]))
         try:
             async with asyncio.timeout(self._settings.timeout):
                 answer = await question.resolve(key[0])
@@ -174,9 +205,12 @@ class DnsResolver:
 class _Question:
     """One question on its way: servers in turn, aliases followed."""
 
-    def __init__(self, settings: DnsSettings, kind: str) -> None:
+    def __init__(
+        self, settings: DnsSettings, kind: dns.rdatatype.RdataType, *, signed: bool = False
+    ) -> None:
         self._settings = settings
-        self._kind = dns.rdatatype.from_text(kind)
+        self._kind = kind
+        self._signed = signed
         self.asking = "no server"
         self.last_fault: tuple[str, str] | None = None
 
@@ -188,7 +222,7 @@ class _Question:
             return _Answer((), settings.negative_ttl)
         ttl = settings.max_ttl
         for _ in range(MAX_ALIASES):
-            answer = await self._ask_servers(name)
+            answer = await self.ask(name)
             if answer is None:
                 assert self.last_fault is not None
                 return _Answer((), settings.failure_ttl, self.last_fault)
@@ -204,7 +238,7 @@ class _Question:
             name = chain.canonical_name
         return _Answer((), settings.failure_ttl, (self.asking, "a chain of aliases"))
 
-    async def _ask_servers(self, name: dns.name.Name) -> dns.message.QueryMessage | None:
+    async def ask(self, name: dns.name.Name) -> dns.message.QueryMessage | None:
         """Ask the servers in turn, twice each at most; None when all failed (see last_fault).
 
         One that is slow to answer is not given up when the next is asked: the first answer counts.
@@ -251,7 +285,11 @@ class _Question:
     async def _ask_server(
         self, name: dns.name.Name, server: str, port: int
     ) -> dns.message.QueryMessage:
-        query = dns.message.make_query(name, self._kind, use_edns=0, payload=_EDNS_PAYLOAD)
+        query = dns.message.make_query(
+            name, self._kind, use_edns=0, payload=_EDNS_PAYLOAD, want_dnssec=self._signed
+        )
+        if self._signed:
+            query.flags |= dns.flags.CD  # what does not validate elsewhere is judged here
         # ignore_*: a forged or foreign packet must not end the wait for the true answer.
         answer = await dns.asyncquery.udp(
             query,

@@ -1,5 +1,7 @@
 """From a number to URIs: the cache, then the sources in order, each within its time.
 
+Sources that stand together are asked at once and their answers merged, the best assured first
+(discovery.ranking); an answer assured less than its service requires does not end the search.
 Equal questions under way are asked once. What was found is kept by the cache; what was not found
 is not asked again for a short while, so that a redialling caller sends no second text message.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +20,7 @@ import structlog
 from discovery.cache import CacheKey, MappingCache
 from discovery.model import Assurance, FoundUri, Outcome, Resolution, Service, SourceOutcome
 from discovery.number import canonical_number, masked
+from discovery.ranking import is_enough, rank
 from discovery.sources import Source, SourceAnswer
 
 _log = structlog.get_logger("resolution")
@@ -30,22 +33,25 @@ class ResolverLimits:
 
     budget: for all sources together; negative: how long a number not found is not asked for
     again; share_answers: whether what one caller's question found serves other callers' calls;
+    required: the assurance a service's URIs need at least, `signed` where it is not named;
     max_under_way: different questions at once; max_negative: numbers not found remembered.
     """
 
     budget: float = 30.0
     negative: float = 10.0
     share_answers: bool = True
+    required: Mapping[Service, Assurance] = field(default_factory=dict)
     max_under_way: int = 2000
     max_negative: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class TimedSource:
-    """A source and the seconds it gets."""
+    """A source and the seconds it gets; `together` with others in a row that say so."""
 
     source: Source
     budget: float
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Resolver:
         wall_clock: Callable[[], float],
         limits: ResolverLimits | None = None,
     ) -> None:
-        self._sources = tuple(sources)
+        self._stages = _stages(sources)
         self._cache = cache
         self._wall_clock = wall_clock
         self._limits = limits or ResolverLimits()
@@ -137,7 +143,9 @@ class Resolver:
     def _known(self, question: _Question) -> Resolution | None:
         now = self._wall_clock()
         if self._cache is not None:
-            uris = self._cache.get(self._key(question), now)
+            required = self._required(question.service)
+            held = self._cache.get(self._key(question), now)
+            uris = tuple(uri for uri in held if is_enough(uri.assurance, required))
             if uris:
                 hit = SourceOutcome(CACHE, Outcome.FOUND, "", 0.0)
                 return Resolution(question.number, question.service, uris, (hit,))
@@ -157,11 +165,10 @@ class Resolver:
         if self._cache is not None:
             asked.append(SourceOutcome(CACHE, Outcome.NOT_FOUND, "", 0.0))
         started = time.monotonic()
-        for timed in self._sources:
+        for stage in self._stages:
             left = self._limits.budget - (time.monotonic() - started)
-            answer, seconds = await self._ask_one(timed, question, left)
-            asked.append(SourceOutcome(timed.source.name, answer.outcome, answer.detail, seconds))
-            usable = _usable(answer, question.service)
+            answers = await self._ask_stage(stage, question, left, asked)
+            usable = self._usable(answers, question)
             if usable:
                 self._keep(question, usable)
                 return Resolution(question.number, question.service, usable, tuple(asked))
@@ -169,6 +176,22 @@ class Resolver:
         _log.info("not found", number=masked(question.number), asked=resolution.asked_text())
         self._remember_not_found(question, resolution)
         return resolution
+
+    async def _ask_stage(
+        self,
+        stage: tuple[TimedSource, ...],
+        question: _Question,
+        left: float,
+        asked: list[SourceOutcome],
+    ) -> list[SourceAnswer]:
+        if len(stage) == 1:
+            found = [await self._ask_one(stage[0], question, left)]
+        else:
+            found = await asyncio.gather(*(self._ask_one(timed, question, left) for timed in stage))
+        for timed, (answer, seconds) in zip(stage, found, strict=True):
+            detail = answer.detail or self._too_weak(answer, question.service)
+            asked.append(SourceOutcome(timed.source.name, answer.outcome, detail, seconds))
+        return [answer for answer, _ in found]
 
     async def _ask_one(
         self, timed: TimedSource, question: _Question, left: float
@@ -183,6 +206,22 @@ class Resolver:
         except TimeoutError:
             answer = SourceAnswer(Outcome.NO_ANSWER, f"nothing within {patience:.3g} s")
         return answer, time.monotonic() - started
+
+    def _required(self, service: Service) -> Assurance:
+        return self._limits.required.get(service, Assurance.SIGNED)
+
+    def _usable(self, answers: Iterable[SourceAnswer], question: _Question) -> tuple[FoundUri, ...]:
+        found = (uri for answer in answers for uri in answer.uris)
+        required = self._required(question.service)
+        return rank(found, question.number, question.service, required)
+
+    def _too_weak(self, answer: SourceAnswer, service: Service) -> str:
+        """Say so where a source found something that policy does not take."""
+        required = self._required(service)
+        held = [uri.assurance for uri in answer.uris if uri.service is service]
+        if not held or any(is_enough(assurance, required) for assurance in held):
+            return ""
+        return f"{max(held, key=lambda each: each.strength)} only, {required} is required"
 
     def _keep(self, question: _Question, uris: tuple[FoundUri, ...]) -> None:
         self._not_found.pop(question, None)
@@ -202,9 +241,12 @@ class Resolver:
         return CacheKey(question.number, question.service, caller)
 
 
-def _usable(answer: SourceAnswer, service: Service) -> tuple[FoundUri, ...]:
-    """Return the URIs a call may be sent to: somebody signed for them, best first."""
-    fitting = (
-        uri for uri in answer.uris if uri.service is service and uri.assurance is not Assurance.SMS
-    )
-    return tuple(sorted(fitting, key=lambda uri: uri.prio))
+def _stages(sources: Sequence[TimedSource]) -> tuple[tuple[TimedSource, ...], ...]:
+    """Put sources that stand together and follow each other into one stage."""
+    stages: list[list[TimedSource]] = []
+    for timed in sources:
+        if stages and timed.together and stages[-1][-1].together:
+            stages[-1].append(timed)
+        else:
+            stages.append([timed])
+    return tuple(map(tuple, stages))

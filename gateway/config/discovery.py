@@ -21,6 +21,9 @@ from gateway.config.base import (
     Section,
     Text,
 )
+from gateway.config.enum_trees import EnumTrees
+
+SourceName = Literal["cache", "directory", "enum", "spin"]
 
 
 class Dns(Section):
@@ -42,12 +45,35 @@ class Dns(Section):
     )
 
 
+AssuranceName = Literal["signed", "dnssec", "logged"]
+
+
+class RequiredAssurance(Section):
+    """How well a found URI has to be assured, by service: `signed` by the holder of a number's
+    certificate, `dnssec` from a validated tree, `logged` in a transparency log."""
+
+    voice: AssuranceName = Field(default="signed", description="For calls.")
+    video: AssuranceName = Field(default="signed", description="For video calls.")
+    message: AssuranceName = Field(default="signed", description="For messages.")
+
+
 class Discovery(Section):
     """From a number to the provider that serves it."""
 
-    order: tuple[Literal["cache", "spin"], ...] = Field(
-        default=("cache", "spin"), description="Sources in the order they are asked."
+    order: tuple[SourceName, ...] = Field(
+        default=("cache", "directory", "enum", "spin"),
+        description="Sources in the order they are asked; those without their section are left "
+        "out.",
     )
+    together: tuple[SourceName, ...] = Field(
+        default=("directory", "enum"),
+        description="Sources that are asked at the same time where they follow each other; their "
+        "answers are merged, the best assured first.",
+    )
+    required_assurance: RequiredAssurance = Field(
+        default=RequiredAssurance(), description="The assurance a service needs."
+    )
+    enum: EnumTrees | None = Field(default=None, description="Private ENUM trees; absent: none.")
     budget_seconds: Seconds = Field(
         default=30.0, gt=0, description="Time for all sources together; then 404."
     )

@@ -63,6 +63,11 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "attestation.attest": "A",
     "attestation.origid": "123e4567-e89b-42d3-a456-426614174002",
     "verstat.name": "pbx",
+    "discovery.enum.tree.suffix": "e164.edge.example",
+    "discovery.enum.tree.ds": [
+        "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"
+    ],
+    "discovery.enum.tree.nameservers": ["192.0.2.53:53"],
     "spin.callback_url": "https://spin.edge.example:8443",
     "spin.address": "192.0.2.10",
     "spin.certificate": "keys/https.pem",

@@ -52,9 +52,10 @@ class Scene:
         cached: bool = True,
     ) -> None:
         self.now = 0.0
+        self.cache = MappingCache(max_lifetime=600) if cached else None
         self.resolver = Resolver(
             [TimedSource(source, budget) for source in sources],
-            MappingCache(max_lifetime=600) if cached else None,
+            self.cache,
             wall_clock=lambda: self.now,
             limits=limits,
         )
@@ -220,3 +221,67 @@ async def test_questions_under_way_are_bounded_and_can_be_given_up() -> None:
     await scene.resolver.close()
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+def _assured(host: str, assurance: Assurance, expires_at: float = 1000.0) -> FoundUri:
+    return FoundUri(Service.VOICE, f"sip:+{BOB}@{host}", host, 10, assurance, expires_at)
+
+
+def _together(*sources: FakeSource, required: Assurance = Assurance.SIGNED) -> Scene:
+    scene = Scene(limits=ResolverLimits(required={Service.VOICE: required}))
+    scene.resolver = Resolver(
+        [TimedSource(source, 0.2, together=source.name != "spin") for source in sources],
+        scene.cache,
+        wall_clock=lambda: scene.now,
+        limits=ResolverLimits(required={Service.VOICE: required}),
+    )
+    return scene
+
+
+async def test_sources_together_are_merged_the_best_assured_first() -> None:
+    signed = _assured("signed.example", Assurance.SIGNED)
+    dnssec = _assured("dnssec.example", Assurance.DNSSEC)
+    logged = _assured("logged.example", Assurance.LOGGED)
+    directory = FakeSource("directory", SourceAnswer(Outcome.FOUND, "", (signed, logged)))
+    enum, spin = FakeSource("enum", found(dnssec)), FakeSource("spin", found())
+    scene = _together(directory, enum, spin)
+    first = await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    assert first.uris == (logged, dnssec, signed)
+    assert spin.asked == []
+    again = await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    assert [uri.msp for uri in again.uris] == ["logged.example", "dnssec.example", "signed.example"]
+
+
+async def test_one_of_them_being_slow_does_not_take_the_others_answer() -> None:
+    slow = FakeSource("directory", found(), after=asyncio.Event())
+    scene = _together(slow, FakeSource("enum", found(_assured("e.example", Assurance.DNSSEC))))
+    resolution = await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    assert [uri.msp for uri in resolution.uris] == ["e.example"]
+    assert [o.outcome for o in resolution.asked[1:]] == [Outcome.NO_ANSWER, Outcome.FOUND]
+
+
+async def test_an_answer_assured_too_little_does_not_end_the_search() -> None:
+    spin = FakeSource("spin", found(_assured("s.example", Assurance.SIGNED)))
+    enum = FakeSource("enum", found(_assured("e.example", Assurance.DNSSEC)))
+    scene = _together(spin, enum, required=Assurance.DNSSEC)
+    resolution = await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    assert [uri.msp for uri in resolution.uris] == ["e.example"]
+    assert resolution.asked[1].detail == "signed only, dnssec is required"
+
+
+async def test_the_cache_gives_nothing_that_is_assured_too_little() -> None:
+    enum = FakeSource("enum", NOTHING)
+    scene = _together(enum, required=Assurance.LOGGED)
+    scene.resolver.learn(BOB, ALICE, (_assured("e.example", Assurance.DNSSEC),))
+    resolution = await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    assert not resolution.found
+    assert len(enum.asked) == 1
+
+
+async def test_a_mapping_is_not_used_beyond_its_own_lifetime() -> None:
+    enum = FakeSource("enum", found(_assured("e.example", Assurance.DNSSEC, expires_at=30.0)))
+    scene = _together(enum)
+    for now, questions in ((0.0, 1), (29.0, 1), (30.0, 2)):
+        scene.now = now
+        await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+        assert len(enum.asked) == questions
