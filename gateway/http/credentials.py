@@ -111,7 +111,7 @@ class CertificateSource:
     def anchors_changed(self) -> None:
         """Forget certificates whose lists were not fetched, as nobody was known to vouch for."""
         for url, entry in self._cache.entries(self._wall_clock()):
-            if isinstance(entry.found, Credential) and entry.found.references:
+            if isinstance(entry.found, Credential) and entry.found.awaits_lists:
                 self._cache.forget(url)
 
     async def keep_fresh(self) -> None:
@@ -179,7 +179,7 @@ class CertificateSource:
         except MalformedCredential as error:
             found = CredentialUnavailable(str(error), host, Reason.CREDENTIAL_MALFORMED)
             return self._failed(url, found)
-        now, whole = self._wall_clock(), not credential.references
+        now, whole = self._wall_clock(), not credential.by_reference
         if not whole and self._trusts(credential):
             completed = await complete(credential, self._client, now)
             credential, whole = completed.credential, completed.whole

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stir.certificates.grant import TN_AUTH_LIST_OID as TN_AUTH_LIST_OID
-from stir.certificates.grant import Grant, granted_by, missing
+from stir.certificates.grant import Grant, Grants, granted_by, missing, refers_to_list
 from stir.certificates.problem import Problem as Problem
 from stir.certificates.tn_auth_list import TnAuthList, parse_tn_auth_list
 from stir.reason import Reason, printable
@@ -101,7 +101,12 @@ class Credential:
     not_after: float
     public_key: ec.EllipticCurvePublicKey | None
     problem: Problem | None
-    grants: tuple[Grant, ...] = field(repr=False)
+    granted: Grants = field(repr=False, compare=False)
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """What each certificate grants, read at the first time."""
+        return self.granted.read()
 
     @property
     def tn_auth_list(self) -> TnAuthList | None:
@@ -125,7 +130,12 @@ class Credential:
     @property
     def by_reference(self) -> bool:
         """Whether a TNAuthList of it stands elsewhere, fetched or not."""
-        return any(grant.reference is not None for grant in self.grants)
+        return any(refers_to_list(certificate) for certificate in self.certificates)
+
+    @property
+    def awaits_lists(self) -> bool:
+        """Whether lists it refers to were not asked for, as nobody was known to vouch for it."""
+        return self.by_reference and (not self.granted.were_read or bool(self.references))
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -158,7 +168,7 @@ def load_credential(data: bytes) -> Credential:
         not_after=leaf.not_valid_after_utc.timestamp(),
         public_key=public_key,
         problem=problem or _usage_problem(leaf),
-        grants=tuple(granted_by(certificate) for certificate in certificates),
+        granted=Grants(certificates),
     )
 
 
@@ -182,7 +192,8 @@ def with_tn_auth_lists(
             grants.append(grant.without_list(f"{got.detail} ({got.culprit})"))
         else:
             grants.append(grant)
-    return replace(credential, grants=tuple(grants), fingerprint=digest.finalize())
+    granted = Grants(credential.certificates, tuple(grants))
+    return replace(credential, granted=granted, fingerprint=digest.finalize())
 
 
 def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:

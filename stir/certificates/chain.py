@@ -31,6 +31,8 @@ from stir.reason import Reason, printable
 MAX_PATH: Final = 8
 # A chain crafted from certificates of one name could otherwise be tried in factorial order.
 MAX_STEPS: Final = 48
+# Where no way leads to an anchor, to say why: the longest path has fewer.
+MAX_STEPS_IN_VAIN: Final = 8
 MAX_PATHS: Final = 4
 _NO_GRANT: Final = Grant()
 
@@ -96,6 +98,8 @@ class PathBuilder:
         search = _Search(
             self._anchors, self._pinned, tuple(dict.fromkeys(others)), self._p256_issuers
         )
+        if not search.is_vouched_for(leaf):
+            search.give_up_soon()
         best = search.extend((leaf,))
         if not search.complete:
             return best
@@ -142,6 +146,35 @@ class _Search:
         self._signed: dict[tuple[bytes, bytes], Problem | None] = {}
         self.complete: list[tuple[x509.Certificate, ...]] = []
 
+    def is_vouched_for(self, leaf: x509.Certificate) -> bool:
+        """Whether signatures lead from an anchor down to the leaf, however long the way.
+
+        From the top, so that a stranger's chain, which nobody above has signed, costs a signature
+        a certificate at most and not one for each way through it.
+        """
+        if leaf.fingerprint(hashes.SHA256()) in self._pinned:
+            return True
+        left, found = dict.fromkeys((leaf, *self._offered)), dict(self._anchors)
+        reached = True
+        while reached and leaf in left:
+            reached = False
+            for certificate in list(left):
+                issuers = found.get(certificate.issuer, [])
+                if any(self._may_have_issued(issuer, certificate) for issuer in issuers):
+                    del left[certificate]
+                    own = found.get(certificate.subject, [])
+                    found[certificate.subject] = [*own, certificate]
+                    reached = True
+        return leaf not in left
+
+    def _may_have_issued(self, issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+        unfit = issuer_problem(issuer, (certificate,), p256_only=self._p256_issuers)
+        return unfit is None and self._signature(certificate, issuer) is None
+
+    def give_up_soon(self) -> None:
+        """Look for a way only to tell why there is none."""
+        self._left = MAX_STEPS_IN_VAIN
+
     def extend(self, path: tuple[x509.Certificate, ...]) -> Path:
         """Follow every way on from a partial path, leaf first; return what stopped the longest."""
         last = path[-1]
@@ -178,9 +211,12 @@ class _Search:
         problem = issuer_problem(issuer, path, p256_only=self._p256_issuers)
         if problem is not None:
             return problem
-        pair = (path[-1].fingerprint(hashes.SHA256()), issuer.fingerprint(hashes.SHA256()))
+        return self._signature(path[-1], issuer)
+
+    def _signature(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Problem | None:
+        pair = (certificate.fingerprint(hashes.SHA256()), issuer.fingerprint(hashes.SHA256()))
         if pair not in self._signed:
-            self._signed[pair] = _signature_problem(path[-1], issuer)
+            self._signed[pair] = _signature_problem(certificate, issuer)
         return self._signed[pair]
 
 

@@ -27,6 +27,8 @@ __all__ = ["MAX_LIFETIME", "MIN_LIFETIME", "NEGATIVE_LIFETIME", "lifetime"]
 _REFRESH_PART: Final = 0.2
 _REFRESH_MOST: Final = 300.0
 
+MAX_OCTETS: Final = 64 * 2**20
+
 Source = Literal["fetched", "preloaded", "imported"]
 
 
@@ -53,6 +55,11 @@ class CacheEntry:
     doubted_at: float = 0.0
     hits: int = 0
     all_hits: int = 0
+
+    @property
+    def octets(self) -> int:
+        """How long the chain is; strangers choose that."""
+        return len(self.found.pem) if isinstance(self.found, Credential) else 0
 
     def answers(self, now: float) -> bool:
         """Whether it is the answer to a call now, and nobody has to be asked.
@@ -84,8 +91,14 @@ class CacheEntry:
 class CredentialCache:
     """Credentials by URL: least recently used ones go first when it is full."""
 
-    def __init__(self, max_entries: int = 5_000, *, stale_if_error: float = 0.0) -> None:
-        """`max_entries` bounds it; a chain takes about 10 kB.
+    def __init__(
+        self,
+        max_entries: int = 5_000,
+        *,
+        stale_if_error: float = 0.0,
+        max_octets: int = MAX_OCTETS,
+    ) -> None:
+        """`max_entries` bounds it, and `max_octets` of PEM: a chain has 2 to 64 kB.
 
         `stale_if_error`: seconds an expired credential may still serve while its server is out of
         order.
@@ -93,6 +106,8 @@ class CredentialCache:
         self._max = max_entries
         self._stale = stale_if_error
         self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
+        self._max_octets = max_octets
+        self._octets = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -104,7 +119,7 @@ class CredentialCache:
             return None
         if not entry.answers(now):
             if entry.usable_until <= now:
-                del self._entries[url]
+                self.forget(url)
             return None
         self._entries.move_to_end(url)
         entry.hits += 1
@@ -203,19 +218,25 @@ class CredentialCache:
 
     def forget(self, url: str) -> bool:
         """Drop one URL; tell whether it was known."""
-        return self._entries.pop(url, None) is not None
+        entry = self._entries.pop(url, None)
+        self._octets -= 0 if entry is None else entry.octets
+        return entry is not None
 
     def clear(self) -> int:
         """Drop everything; return how many entries that were."""
         count = len(self._entries)
         self._entries.clear()
+        self._octets = 0
         return count
 
     def _usable(self, now: float) -> Iterator[tuple[str, CacheEntry]]:
         return ((url, entry) for url, entry in self._entries.items() if entry.usable_until > now)
 
     def _put(self, url: str, entry: CacheEntry) -> None:
-        self._entries.pop(url, None)
-        while len(self._entries) >= self._max:
-            self._entries.popitem(last=False)
+        self.forget(url)
+        while self._entries and (
+            len(self._entries) >= self._max or self._octets + entry.octets > self._max_octets
+        ):
+            self.forget(next(iter(self._entries)))
         self._entries[url] = entry
+        self._octets += entry.octets

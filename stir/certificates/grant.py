@@ -49,6 +49,43 @@ class Grant:
         return Grant(self.tn_auth_list, _unavailable(why), self.reference)
 
 
+class Grants:
+    """The grants of a chain, in its order, read when they are first asked for.
+
+    Nothing asks before the chain leads to a trust anchor: a stranger's list of thousands of
+    numbers costs neither time nor memory.
+    """
+
+    __slots__ = ("_certificates", "_found")
+
+    def __init__(
+        self, certificates: tuple[x509.Certificate, ...], found: tuple[Grant, ...] | None = None
+    ) -> None:
+        """`found` are the grants where they are known already."""
+        self._certificates = certificates
+        self._found = found
+
+    @property
+    def were_read(self) -> bool:
+        """Whether somebody has asked for them."""
+        return self._found is not None
+
+    def read(self) -> tuple[Grant, ...]:
+        """Return them, one for each certificate; never raises."""
+        if self._found is None:
+            self._found = tuple(granted_by(certificate) for certificate in self._certificates)
+        return self._found
+
+
+def refers_to_list(certificate: x509.Certificate) -> bool:
+    """Whether a certificate names a place of a TNAuthList, be it no good one."""
+    return any(
+        isinstance(extension.value, x509.AuthorityInformationAccess)
+        and _reference(extension.value) is not None
+        for extension in certificate.extensions
+    )
+
+
 def granted_by(certificate: x509.Certificate) -> Grant:
     """Read a certificate's own TNAuthList and its reference to one; never raises."""
     own: TnAuthList | None = None

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stir.certificates.certificate import Credential, load_credential
+from stir.certificates import chain
+from stir.certificates.certificate import Credential, Problem, load_credential
 from stir.certificates.chain import PathBuilder, validity_of_issuers
 from stir.certificates.issuing import Authority, make_intermediate, make_root, new_key, to_pem
 from stir.reason import Reason
@@ -244,3 +245,40 @@ def test_a_deep_chain_of_issuers_below_a_valid_one_is_not_followed(world: StirWo
         only_reason(world.verify(world.identity(), credential=world.leaf(issuer=below)))
         is Reason.CHAIN_TOO_LONG
     )
+
+
+@pytest.mark.parametrize("name", ["Evil", "Test STI Root"])
+def test_a_strangers_chain_costs_a_few_signatures(
+    world: StirWorld, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nine authorities of one name and key that vouch for each other, in any order."""
+    key = ec.generate_private_key(ec.SECP521R1())
+
+    def authority(issuer: Authority) -> x509.Certificate:
+        return make_certificate(
+            issuer, key=key.public_key(), name=name, ca=True, usage=False, entries=None,
+            signed_by=key,
+        )  # fmt: skip
+
+    evil = Authority((authority(world.root),), key)
+    evil = Authority((authority(evil), *(authority(evil) for _ in range(8))), key)
+    checked: list[x509.Certificate] = []
+    signed = chain._signature_problem
+
+    def counted(certificate: x509.Certificate, issuer: x509.Certificate) -> Problem | None:
+        checked.append(certificate)
+        return signed(certificate, issuer)
+
+    monkeypatch.setattr(chain, "_signature_problem", counted)
+    credential = world.leaf(issuer=evil)
+    path = PathBuilder(world.root.certificates).find(credential)
+    assert path.problem is not None
+    assert len(checked) <= 18
+    assert not credential.granted.were_read
+
+
+def test_a_strangers_list_of_numbers_is_not_read(world: StirWorld) -> None:
+    stranger = make_root("Nobody's", NOW)
+    leaf = world.leaf(issuer=stranger)
+    assert only_reason(world.verify(world.identity(), credential=leaf)) is Reason.CHAIN_UNTRUSTED
+    assert not leaf.granted.were_read

@@ -166,3 +166,21 @@ def test_the_replay_memory_holds_what_is_fresh_and_no_more() -> None:
         assert memory.admit(b"%d" % number, "c", NOW + number / 100, 5)
         assert len(memory) <= 501, "five seconds at a hundred a second"
     assert memory.evicted == 0
+
+
+def test_chains_are_bounded_by_their_length_too(world: StirWorld) -> None:
+    """Strangers choose how long theirs are: the most that is fetched, 5,000 times."""
+    size = len(world.credential.pem)
+    cache = CredentialCache(max_octets=3 * size)
+    for number in range(9):
+        cache.store(f"u{number}", world.credential, None, NOW)
+    assert [url for url, _ in cache.entries(NOW)] == ["u6", "u7", "u8"]
+    cache.store("u8", world.credential, None, NOW)
+    assert cache.forget("u6")
+    assert len(cache) == 2
+    cache.store("u9", world.credential, None, NOW)
+    assert len(cache) == 3
+    cache.clear()
+    for number in range(3):
+        cache.store(f"v{number}", world.credential, None, NOW)
+    assert len(cache) == 3
