@@ -1,76 +1,26 @@
-"""Handlers, defaults and the audit trail of the SPIN agent in a database."""
+"""Handlers, what users have chosen, and the audit trail of the SPIN agent in a database."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    delete,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from discovery.model import Service
+from discovery.spin.agent_store import Preferences
 from discovery.spin.handlers import AuditEntry, Handler, StoreUnavailable
-
-metadata: Final = MetaData()
-
-_handlers: Final = Table(
-    "spin_handlers",
-    metadata,
-    Column("handler_id", String(64), primary_key=True),
-    Column("app_id", String(64), nullable=False),
-    Column("prefix", String(15), nullable=False),
-    Column("template", String(255), nullable=False),
-    Column("msp", String(253), nullable=False),
-    Column("registered_at", Float, nullable=False),
-)
-_services: Final = Table(
-    "spin_handler_services",
-    metadata,
-    Column(
-        "handler_id",
-        ForeignKey("spin_handlers.handler_id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
-    Column("service", String(16), primary_key=True),
-    Column("position", Integer, nullable=False),
-)
-_defaults: Final = Table(
-    "spin_defaults",
-    metadata,
-    Column("number", String(15), primary_key=True),
-    Column("service", String(16), primary_key=True),
-    Column("handler_id", String(64), nullable=False),
-)
-_audit: Final = Table(
-    "spin_audit",
-    metadata,
-    Column("entry", Integer, primary_key=True, autoincrement=True),
-    Column("at", Float, nullable=False),
-    Column("event", String(32), nullable=False),
-    Column("outcome", String(64), nullable=False),
-    Column("caller", String(32), nullable=False),
-    Column("number", String(32), nullable=False),
-    Column("services", String(64), nullable=False),
-    Column("handler_id", String(255), nullable=True),
-)
-Index("spin_handlers_by_prefix", _handlers.c.prefix)
+from discovery.spin.rules import Contact, MalformedRules, Rule, parse_rules
+from gateway.agent_tables import audit as _audit
+from gateway.agent_tables import contacts as _contacts
+from gateway.agent_tables import create_missing
+from gateway.agent_tables import defaults as _defaults
+from gateway.agent_tables import handler_services as _services
+from gateway.agent_tables import handlers as _handlers
+from gateway.agent_tables import rules as _rules
 
 
 class SqlAgentStore:
@@ -85,13 +35,9 @@ class SqlAgentStore:
         self._max_audit = max_audit
 
     async def create_tables(self) -> None:
-        """Make what tables are missing."""
-
-        def create(connection: Connection) -> None:
-            metadata.create_all(connection)
-
+        """Make what tables and columns are missing."""
         async with self._transaction() as connection:
-            await connection.run_sync(create)
+            await connection.run_sync(create_missing)
 
     async def add_handler(self, handler: Handler) -> None:
         async with self._transaction() as connection:
@@ -103,6 +49,7 @@ class SqlAgentStore:
                     template=handler.template,
                     msp=handler.msp,
                     registered_at=handler.registered_at,
+                    active=handler.active,
                 )
             )
             await connection.execute(
@@ -129,16 +76,29 @@ class SqlAgentStore:
             )
             return await _read_handlers(connection, set((await connection.scalars(chosen)).all()))
 
-    async def handlers_for(self, number: str, service: Service) -> list[Handler]:
-        """Return the handlers whose prefix begins the number and that serve the service."""
-        prefixes = [number[:length] for length in range(1, len(number) + 1)]
+    async def handlers_for(self, number: str, service: Service | None) -> list[Handler]:
+        """Return the handlers whose prefix begins the number and that serve the service, if any."""
         async with self._transaction() as connection:
-            chosen = (
-                select(_handlers.c.handler_id)
-                .join(_services, _services.c.handler_id == _handlers.c.handler_id)
-                .where(_handlers.c.prefix.in_(prefixes), _services.c.service == str(service))
+            return await _handlers_for(connection, number, service)
+
+    async def preferences(self, number: str, service: Service, caller: str) -> Preferences:
+        """Return what bears on one caller who asks one number for one service."""
+        async with self._transaction() as connection:
+            handlers = await _handlers_for(connection, number, service)
+            return Preferences(
+                tuple(handlers),
+                await _default(connection, number, service),
+                await _read_rules(connection, number),
+                await _contact(connection, number, caller),
             )
-            return await _read_handlers(connection, set((await connection.scalars(chosen)).all()))
+
+    async def activate_handler(self, handler_id: str) -> bool:
+        """Note that the user has agreed to a handler; False if there is none."""
+        async with self._transaction() as connection:
+            changed = await connection.execute(
+                update(_handlers).where(_handlers.c.handler_id == handler_id).values(active=True)
+            )
+        return changed.rowcount > 0
 
     async def count_handlers(self) -> int:
         async with self._transaction() as connection:
@@ -164,16 +124,50 @@ class SqlAgentStore:
 
     async def default(self, number: str, service: Service) -> str | None:
         async with self._transaction() as connection:
-            found = await connection.scalar(
-                select(_defaults.c.handler_id).where(
-                    _defaults.c.number == number, _defaults.c.service == str(service)
-                )
-            )
-        return str(found) if found is not None else None
+            return await _default(connection, number, service)
 
     async def remove_default(self, number: str, service: Service) -> bool:
         async with self._transaction() as connection:
             return await _delete_default(connection, number, service)
+
+    async def rules(self, number: str) -> tuple[Rule, ...]:
+        async with self._transaction() as connection:
+            return await _read_rules(connection, number)
+
+    async def set_rules(self, number: str, rules: Sequence[Rule]) -> None:
+        """Replace all rules of a number."""
+        text = json.dumps([rule.document() for rule in rules], separators=(",", ":"))
+        async with self._transaction() as connection:
+            await connection.execute(delete(_rules).where(_rules.c.number == number))
+            if rules:
+                await connection.execute(insert(_rules).values(number=number, rules=text))
+
+    async def contacts(self, number: str, *, limit: int) -> list[Contact]:
+        """Return a number's contacts in the order of their own numbers."""
+        async with self._transaction() as connection:
+            rows = await connection.execute(
+                select(_contacts)
+                .where(_contacts.c.number == number)
+                .order_by(_contacts.c.contact)
+                .limit(limit)
+            )
+            return [_read_contact(row) for row in rows]
+
+    async def set_contacts(self, number: str, contacts: Sequence[Contact]) -> None:
+        """Replace all contacts of a number."""
+        rows = [
+            {
+                "number": number,
+                "contact": contact.number,
+                "groups": json.dumps(contact.groups),
+                "tags": json.dumps(contact.tags),
+            }
+            for contact in contacts
+        ]
+        async with self._transaction() as connection:
+            await connection.execute(delete(_contacts).where(_contacts.c.number == number))
+            if rows:
+                await connection.execute(insert(_contacts), rows)
 
     async def record(self, entry: AuditEntry) -> None:
         async with self._transaction() as connection:
@@ -186,6 +180,7 @@ class SqlAgentStore:
                     number=entry.number,
                     services=entry.services,
                     handler_id=entry.handler_id,
+                    owner=entry.owner,
                 )
             )
             key = added.inserted_primary_key
@@ -193,23 +188,62 @@ class SqlAgentStore:
                 oldest_kept = int(key[0]) - self._max_audit
                 await connection.execute(delete(_audit).where(_audit.c.entry <= oldest_kept))
 
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
-        """Return the latest entries, newest first."""
+    async def audit(self, *, limit: int, number: str | None = None) -> list[AuditEntry]:
+        """Return the latest entries, newest first; with a number, those of that number only."""
+        wanted = select(_audit).order_by(_audit.c.entry.desc()).limit(limit)
+        if number is not None:
+            wanted = wanted.where(_audit.c.owner == number)
         async with self._transaction() as connection:
-            rows = await connection.execute(
-                select(_audit).order_by(_audit.c.entry.desc()).limit(limit)
-            )
-            return [_entry(row) for row in rows]
+            return [_entry(row) for row in await connection.execute(wanted)]
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, MalformedRules, json.JSONDecodeError) as error:
             # The statement may hold numbers: only the kind of error goes on.
             place = self._engine.url.render_as_string(hide_password=True)
             raise StoreUnavailable(f"database {place}: {type(error).__name__}") from None
+
+
+async def _handlers_for(
+    connection: AsyncConnection, number: str, service: Service | None
+) -> list[Handler]:
+    prefixes = [number[:length] for length in range(1, len(number) + 1)]
+    chosen = select(_handlers.c.handler_id).where(_handlers.c.prefix.in_(prefixes))
+    if service is not None:
+        chosen = chosen.join(_services, _services.c.handler_id == _handlers.c.handler_id).where(
+            _services.c.service == str(service)
+        )
+    return await _read_handlers(connection, set((await connection.scalars(chosen)).all()))
+
+
+async def _default(connection: AsyncConnection, number: str, service: Service) -> str | None:
+    found = await connection.scalar(
+        select(_defaults.c.handler_id).where(
+            _defaults.c.number == number, _defaults.c.service == str(service)
+        )
+    )
+    return str(found) if found is not None else None
+
+
+async def _read_rules(connection: AsyncConnection, number: str) -> tuple[Rule, ...]:
+    text = await connection.scalar(select(_rules.c.rules).where(_rules.c.number == number))
+    return parse_rules(json.loads(text)) if text is not None else ()
+
+
+async def _contact(connection: AsyncConnection, number: str, contact: str) -> Contact | None:
+    rows = await connection.execute(
+        select(_contacts).where(_contacts.c.number == number, _contacts.c.contact == contact)
+    )
+    return next((_read_contact(row) for row in rows), None)
+
+
+def _read_contact(row: Row[tuple[object, ...]]) -> Contact:
+    return Contact(
+        str(row.contact), tuple(json.loads(str(row.groups))), tuple(json.loads(str(row.tags)))
+    )
 
 
 async def _read_handlers(connection: AsyncConnection, wanted: set[str]) -> list[Handler]:
@@ -233,6 +267,7 @@ async def _read_handlers(connection: AsyncConnection, wanted: set[str]) -> list[
             str(group[0].template),
             str(group[0].msp),
             float(group[0].registered_at),
+            bool(group[0].active),
         )
         for handler_id, group in found.items()
     ]
@@ -254,4 +289,5 @@ def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
         number=str(row.number),
         services=str(row.services),
         handler_id=str(row.handler_id) if row.handler_id is not None else None,
+        owner=str(row.owner),
     )

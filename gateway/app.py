@@ -182,10 +182,11 @@ class Gateway:
             "enum": (self._enum, settings.enum.budget_seconds if settings.enum else 0.0),
             "spin": (self._spin.source if self._spin is not None else None, seconds),
         }
-        sources = timed_sources(settings, made)
-        return Resolver(
-            sources, self._mappings, wall_clock=time.time, limits=resolver_limits(settings)
-        )
+        sources, limits = timed_sources(settings, made), resolver_limits(settings)
+        resolver = Resolver(sources, self._mappings, wall_clock=time.time, limits=limits)
+        if self._spin is not None:
+            self._spin.find_with(resolver, sources, limits)
+        return resolver
 
     # --- life --------------------------------------------------------------------------------
 

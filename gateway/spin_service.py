@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -18,24 +18,33 @@ from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit
 from discovery.spin.pending import PendingInvitations
+from gateway.agent_credentials import SqlCredentialStore
 from gateway.agent_store import SqlAgentStore
 from gateway.config.discovery import Smpp, Spin
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
-from gateway.http.agent import AgentApi, AgentApiSettings
+from gateway.http.agent import AgentApi, AgentParts
+from gateway.http.agent_calls import CallRoutes, Mode
+from gateway.http.agent_choices import ChoiceRoutes
+from gateway.http.agent_handlers import HandlerRoutes, HandlerSettings
 from gateway.http.callback import CallbackServer
 from gateway.http.credentials import CertificateSource
 from gateway.http.fetch import GuardedClient
-from gateway.http.listener import HttpListener
+from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.keys import Keys
+from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
 from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.spin.app_keys import FetchedAppKeys
+from gateway.spin.finding import ResolverFinder
 from gateway.spin.originating import OriginatingSettings, SpinSource
-from gateway.spin.passports import StirSigner, StirVerifier
+from gateway.spin.passports import StirCallSigner, StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
 
 _HOUR: Final = 3600.0
+# A caller's application may stream events for as long as a question may last.
+_STREAM_SECONDS: Final = 150.0
 LateAnswer = Callable[[str, str, tuple[FoundUri, ...]], None]
 """(number, caller, uris): an answer that came when nobody waited any more."""
 
@@ -79,6 +88,10 @@ class SpinService:
             self.agent, self._store, verifier, signer, fetch, self._inbox, wall_clock=time.time
         )
         self.callback = CallbackServer(pending, verifier, self.source.deliver, time.time)
+        self.finder = ResolverFinder()
+        self._apps = FetchedAppKeys(fetch)
+        self._call_signer = StirCallSigner(keys.authentication)
+        self._credentials = SqlCredentialStore(database)
         self._listeners = self._make_listeners(keys)
         self._stack = AsyncExitStack()
 
@@ -88,23 +101,66 @@ class SpinService:
         callback = HttpListener(self.callback.application(), spin.address, spin.port, tls=tls)
         listeners = [("spin", callback)]
         if spin.agent is not None and keys.agent_token is not None:
-            settings = AgentApiSettings(
-                NumberRanges(self._config.provider.numbers),
-                frozenset({self._config.provider.domain, *self._config.provider.further_domains}),
-            )
             try:
-                api = AgentApi(
-                    self._store,
-                    settings,
-                    keys.agent_token,
-                    random=secrets.token_bytes,
-                    wall_clock=time.time,
-                )
+                api = self._agent_api(keys.agent_token)
             except ValueError as error:
                 raise ConfigError("spin.agent.token", str(error)) from None
-            server = HttpListener(api.application(), spin.agent.address, spin.agent.port, tls=None)
+            server = HttpListener(
+                api.application(),
+                spin.agent.address,
+                spin.agent.port,
+                tls=None,
+                limits=ListenerLimits(lifetime=_STREAM_SECONDS),
+            )
             listeners.append(("spin.agent", server))
         return listeners
+
+    def _agent_api(self, token: str) -> AgentApi:
+        """Make the agent's interface; raises ValueError for a token that is too short."""
+        provider = self._config.provider
+        settings = HandlerSettings(
+            NumberRanges(provider.numbers),
+            frozenset({provider.domain, *provider.further_domains}),
+            audience=provider.domain,
+        )
+        random, changed = secrets.token_bytes, self._terminator.reconsider
+        handlers = HandlerRoutes(
+            self._store, settings, self._apps, random=random, wall_clock=time.time, changed=changed
+        )
+        parts = AgentParts(
+            self._store,
+            self._credentials,
+            handlers,
+            ChoiceRoutes(self._store, settings.numbers, handlers, changed),
+            CallRoutes(
+                settings.numbers,
+                self.finder,
+                self._call_signer,
+                random=random,
+                wall_clock=time.time,
+            ),
+            settings,
+        )
+        return AgentApi(parts, token, random=random, wall_clock=time.time)
+
+    def find_with(
+        self, resolver: Resolver, sources: Sequence[TimedSource], limits: ResolverLimits
+    ) -> None:
+        """Let the agent's applications find numbers: as calls do, by invitation only, or without.
+
+        resolver: the gateway's own, of these sources.
+        """
+        self.finder.use("auto", resolver)
+        invited = [TimedSource(self.source, self._spin.answer_timeout_seconds)]
+        looked_up = [each for each in sources if each.source is not self.source]
+        modes: tuple[tuple[Mode, Sequence[TimedSource]], ...] = (
+            ("sms", invited),
+            ("directory", looked_up),
+        )
+        for mode, chosen in modes:
+            if chosen:
+                made = Resolver(chosen, None, wall_clock=time.time, limits=limits)
+                self.finder.use(mode, made)
 
     async def start(self) -> None:
         """Listen and bind to the SMSC; raises ConfigError for a port or database."""
@@ -121,6 +177,7 @@ class SpinService:
         self._sms.start()
         self._stack.push_async_callback(self._terminator.close)
         self._stack.push_async_callback(self._sms.stop)
+        self._stack.push_async_callback(self.finder.close)
 
     async def stop(self) -> None:
         """Unbind, close, and give up invitations under way."""

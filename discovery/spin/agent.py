@@ -14,14 +14,14 @@ copies may be checked side by side.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from discovery.model import Service
 from discovery.number import NumberRanges, canonical_number, masked
 from discovery.service_uri import MalformedServiceUri, expand_template
-from discovery.spin.answer import Answer, AnswerStatus, AnswerUri
+from discovery.spin.answer import MAX_URIS, Answer, AnswerStatus, AnswerUri
 from discovery.spin.callback_url import (
     CallbackPolicy,
     CallbackUrl,
@@ -30,24 +30,30 @@ from discovery.spin.callback_url import (
 )
 from discovery.spin.carriage import invitation_token
 from discovery.spin.compact import UnverifiedPassport, base64url
-from discovery.spin.handlers import Handler
 from discovery.spin.invitation import Freshness, Invitation, check_freshness, parse_invitation
 from discovery.spin.limits import RateLimit, ReplayMemory, SlidingWindow
 from discovery.spin.passports import Rejected, VerifiedPassport
 from discovery.spin.reason import Refusal, Refused
+from discovery.spin.rules import Caller, Choice, Contact, Use
 
 UnknownSenders = Literal["answer", "silent", "declined"]
 _JTI_OCTETS: Final = 12
+_PRIO_STEP: Final = 10
 _PER_SENDER: Final = RateLimit(20, 60.0)
 _PER_TARGET: Final = RateLimit(10, 60.0)
+_PER_PREFIX: Final = RateLimit(600, 60.0)
+# Country and area of a sender: a rented range of numbers stays within one of these.
+_PREFIX_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class AgentPolicy:
     """For whom the agent answers and whom.
 
-    A sender that is none of `known_senders` is unknown and is answered, declined, or, by default,
-    left in silence, which looks like a phone that is off. answer_lifetime is in seconds.
+    A sender that is none of `known_senders` and none of the user's contacts is unknown and, unless
+    a rule of the user says otherwise, is answered, declined, or, by default, left in silence, which
+    looks like a phone that is off. per_prefix: by country and area of the sender. answer_lifetime
+    is in seconds.
     """
 
     numbers: NumberRanges
@@ -57,6 +63,7 @@ class AgentPolicy:
     freshness: Freshness = field(default_factory=Freshness)
     per_sender: RateLimit = _PER_SENDER
     per_target: RateLimit = _PER_TARGET
+    per_prefix: RateLimit = _PER_PREFIX
     answer_lifetime: int = 120
 
 
@@ -86,10 +93,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An invitation that is genuine, fresh, first of its kind and for one of our numbers."""
+    """An invitation that is genuine, fresh, first of its kind and for one of our numbers.
+
+    provider: the sender's own, where the signer's certificate speaks for it.
+    """
 
     candidate: Candidate
     sender_known: bool
+    provider: str | None = None
+
+    def caller(self, contact: Contact | None) -> Caller:
+        """Return what the user's rules may ask about the sender."""
+        invitation = self.candidate.invitation
+        return Caller(invitation.orig, contact, self.provider, invitation.tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,7 @@ class Agent:
         self._replays = ReplayMemory(max_entries=max_replay_entries)
         self._senders = SlidingWindow(policy.per_sender, max_keys=max_limit_keys)
         self._targets = SlidingWindow(policy.per_target, max_keys=max_limit_keys)
+        self._prefixes = SlidingWindow(policy.per_prefix, max_keys=max_limit_keys)
         self.ignored: Counter[Refusal] = Counter()
         self.answered = 0
 
@@ -140,6 +157,8 @@ class Agent:
                 raise Refused(Refusal.NOT_OURS, "recipient")
             if not self._senders.take(sender, now):
                 raise Refused(Refusal.RATE_LIMITED, "sender")
+            if not self._prefixes.take(sender[:_PREFIX_DIGITS], now):
+                raise Refused(Refusal.RATE_LIMITED, "prefix")
             if not self._targets.take(number, now):
                 raise Refused(Refusal.RATE_LIMITED, "target")
             return self._read(token, number, now)
@@ -166,23 +185,26 @@ class Agent:
                 raise Refused(Refusal.OVERLOADED, "replay memory is full")
         except Refused as refused:
             return self._ignore(refused, invitation.orig, invitation.dest)
-        return Accepted(candidate, invitation.orig in self._policy.known_senders)
+        names = {*verdict.certificate_names, candidate.callback.host}
+        provider = invitation.provider
+        if provider is not None and not any(_within(name, provider) for name in names):
+            provider = None
+        return Accepted(candidate, invitation.orig in self._policy.known_senders, provider)
 
     def answer(
-        self, accepted: Accepted, handlers: Mapping[Service, Handler], now: float
+        self, accepted: Accepted, choices: Mapping[Service, Choice], now: float
     ) -> Ignored | AnswerPlan:
-        """Decide what to answer, given the handler chosen for each service asked for."""
+        """Decide what to answer, given what the user's preferences choose for each service."""
         invitation = accepted.candidate.invitation
-        unknown_get = self._policy.unknown_senders
-        if not accepted.sender_known and unknown_get == "silent":
-            refused = Refused(Refusal.SENDER_UNKNOWN, "unknown senders get no answer")
+        spoken: dict[Service, Choice] = {}
+        for service in invitation.services:
+            choice = self._spoken(choices.get(service, Choice()), known=accepted.sender_known)
+            if choice is not None:
+                spoken[service] = choice
+        if not spoken:
+            refused = Refused(Refusal.SENDER_UNKNOWN, "this sender gets no answer")
             return self._ignore(refused, invitation.orig, invitation.dest)
-        uris: tuple[AnswerUri, ...] = ()
-        if not accepted.sender_known and unknown_get == "declined":
-            status = AnswerStatus.DECLINED
-        else:
-            uris = _uris(invitation, handlers)
-            status = AnswerStatus.OK if uris else AnswerStatus.NO_HANDLER
+        uris, used = _uris(invitation.dest, spoken)
         self.answered += 1
         issued_at = int(now)
         answer = Answer(
@@ -192,13 +214,20 @@ class Agent:
             expires_at=issued_at + self._policy.answer_lifetime,
             invitation=accepted.candidate.passport.digest(),
             jti=base64url(self._random(_JTI_OCTETS)),
-            status=status,
+            status=AnswerStatus.OK if uris else _status(spoken.values()),
             uris=uris,
         )
-        used = tuple(
-            handlers[service].handler_id for service in invitation.services if service in handlers
-        )
-        return AnswerPlan(answer, invitation.callback, invitation.token, used if uris else ())
+        return AnswerPlan(answer, invitation.callback, invitation.token, used)
+
+    def _spoken(self, choice: Choice, *, known: bool) -> Choice | None:
+        """Return what may be said of a choice to this sender; None for silence."""
+        if choice.outcome is Use.SILENT:
+            return None
+        if choice.ruled or known or self._policy.unknown_senders == "answer":
+            return choice
+        if self._policy.unknown_senders == "declined":
+            return Choice(outcome=Use.DECLINED)
+        return None
 
     def count_torn(self, sender: str, recipient: str) -> Ignored:
         """Count an invitation whose parts never all came."""
@@ -230,17 +259,37 @@ def _replay_key(invitation: Invitation) -> str:
     return f"{invitation.orig}:{invitation.jti}"
 
 
-def _uris(invitation: Invitation, handlers: Mapping[Service, Handler]) -> tuple[AnswerUri, ...]:
+def _within(name: str, domain: str) -> bool:
+    return name == domain or name.endswith(f".{domain}")
+
+
+def _status(choices: Iterable[Choice]) -> AnswerStatus:
+    """Return what is said where there is no URI: what leaves most hope goes first."""
+    outcomes = {choice.outcome for choice in choices}
+    for use, status in (
+        (Use.LATER, AnswerStatus.LATER),
+        (Use.DIRECTORY, AnswerStatus.DIRECTORY),
+        (Use.DECLINED, AnswerStatus.DECLINED),
+    ):
+        if use in outcomes:
+            return status
+    return AnswerStatus.NO_HANDLER
+
+
+def _uris(
+    number: str, choices: Mapping[Service, Choice]
+) -> tuple[tuple[AnswerUri, ...], tuple[str, ...]]:
+    """Return the URIs of the handlers chosen, in their order, and the handlers' ids."""
     uris: list[AnswerUri] = []
-    for service in invitation.services:
-        handler = handlers.get(service)
-        if handler is None:
-            continue
-        try:
-            uri = expand_template(handler.template, invitation.dest)
-        except MalformedServiceUri:
-            # Checked when it was registered; a row altered since then answers nothing.
-            continue
-        if uri.host == handler.msp:
-            uris.append(AnswerUri(service, uri.text, handler.msp))
-    return tuple(uris)
+    used: dict[str, None] = {}
+    for service, choice in choices.items():
+        for place, handler in enumerate(choice.handlers, start=1):
+            try:
+                uri = expand_template(handler.template, number)
+            except MalformedServiceUri:
+                # Checked when it was registered; a row altered since then answers nothing.
+                continue
+            if uri.host == handler.msp and len(uris) < MAX_URIS:
+                uris.append(AnswerUri(service, uri.text, handler.msp, _PRIO_STEP * place))
+                used[handler.handler_id] = None
+    return tuple(uris), tuple(used)

@@ -40,12 +40,16 @@ def base64url(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
 
 
-def read_passport(token: str, ppt: str, *, max_length: int = MAX_TOKEN) -> UnverifiedPassport:
-    """Take a token apart: exactly the header members alg, ppt, typ and x5u (discovery 2.1).
+@dataclass(frozen=True, slots=True)
+class UnverifiedJws:
+    """Any compact JWS (RFC 7515 7.1) over a JSON object, taken apart."""
 
-    Raises Refused with OVERSIZED, MALFORMED or WRONG_TYPE. Keys inside the token (jwk, x5c, kid)
-    are refused with the header member itself, so that nothing can ever use them.
-    """
+    header: dict[str, object]
+    claims: dict[str, object] = field(repr=False)
+
+
+def read_jws(token: str, *, max_length: int = MAX_TOKEN) -> UnverifiedJws:
+    """Take any compact JWS apart. Raises Refused with OVERSIZED or MALFORMED."""
     if len(token) > max_length:
         raise Refused(Refusal.OVERSIZED, f"token longer than {max_length} characters")
     parts = _COMPACT.fullmatch(token)
@@ -59,6 +63,17 @@ def read_passport(token: str, ppt: str, *, max_length: int = MAX_TOKEN) -> Unver
         raise Refused(Refusal.MALFORMED, f"token: {error}") from None
     except ValueError:
         raise Refused(Refusal.MALFORMED, "token: not base64url") from None
+    return UnverifiedJws(header, claims)
+
+
+def read_passport(token: str, ppt: str, *, max_length: int = MAX_TOKEN) -> UnverifiedPassport:
+    """Take a token apart: exactly the header members alg, ppt, typ and x5u.
+
+    Raises Refused with OVERSIZED, MALFORMED or WRONG_TYPE. Keys inside the token (jwk, x5c, kid)
+    are refused with the header member itself, so that nothing can ever use them.
+    """
+    jws = read_jws(token, max_length=max_length)
+    header, claims = jws.header, jws.claims
     if set(header) != _HEADER_MEMBERS:
         raise Refused(Refusal.WRONG_TYPE, "header members are not alg, ppt, typ, x5u")
     if (header["alg"], header["ppt"], header["typ"]) != ("ES256", ppt, "passport"):

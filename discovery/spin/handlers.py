@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final
 
 from discovery.model import Service
 from discovery.service_uri import check_template, is_domain
@@ -13,6 +13,8 @@ from discovery.service_uri import check_template, is_domain
 _PREFIX: Final = re.compile(r"[0-9]{1,15}")
 _APP: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAX_TEMPLATE: Final = 255
+# What a rule's `use` may say beside the name of a handler.
+_RESERVED: Final = frozenset({"same", "default", "silent", "declined", "later", "directory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Handler:
     """An application that answers for the numbers that begin with `prefix` (digits).
 
     `template` is a URI with `{number}` (or `{tn}`), at the provider's domain `msp`;
-    `registered_at` is in epoch seconds.
+    `registered_at` is in epoch seconds. Until the user has agreed to it, a handler is not `active`
+    and answers nothing.
     """
 
     handler_id: str
@@ -30,9 +33,18 @@ class Handler:
     template: str
     msp: str
     registered_at: float
+    active: bool = True
 
     def serves(self, number: str, service: Service) -> bool:
         return service in self.services and number.startswith(self.prefix)
+
+
+def check_app_id(app_id: str) -> None:
+    """Check an application's name, which rules use beside words of their own; raises ValueError."""
+    if not _APP.fullmatch(app_id):
+        raise ValueError("app_id is not 1 to 64 letters, digits, dots, dashes, underscores")
+    if app_id in _RESERVED:
+        raise ValueError(f"app_id may not be '{app_id}', which means something in rules")
 
 
 def check_handler(handler: Handler, domains: frozenset[str] = frozenset()) -> None:
@@ -40,8 +52,7 @@ def check_handler(handler: Handler, domains: frozenset[str] = frozenset()) -> No
 
     Raises ValueError (MalformedServiceUri among them) saying what is wrong.
     """
-    if not _APP.fullmatch(handler.app_id):
-        raise ValueError("app_id is not 1 to 64 letters, digits, dots, dashes, underscores")
+    check_app_id(handler.app_id)
     if not _PREFIX.fullmatch(handler.prefix):
         raise ValueError("number is not a number or prefix of 1 to 15 digits")
     if not handler.services or len(set(handler.services)) != len(handler.services):
@@ -76,7 +87,10 @@ def choose_handler(
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing the agent did: when (epoch seconds), what, with which outcome; numbers masked."""
+    """One thing the agent did: when (epoch seconds), what, with which outcome; numbers masked.
+
+    `owner` is the number (digits) whose user may read it; empty for what concerns several.
+    """
 
     at: float
     event: str
@@ -85,32 +99,7 @@ class AuditEntry:
     number: str
     services: str
     handler_id: str | None = None
-
-
-class AgentStore(Protocol):
-    """Where handlers, defaults and the audit trail live. All methods raise StoreUnavailable."""
-
-    async def add_handler(self, handler: Handler) -> None: ...
-
-    async def handler(self, handler_id: str) -> Handler | None: ...
-
-    async def handlers(self, *, limit: int) -> list[Handler]: ...
-
-    async def handlers_for(self, number: str, service: Service) -> list[Handler]: ...
-
-    async def count_handlers(self) -> int: ...
-
-    async def remove_handler(self, handler_id: str) -> bool: ...
-
-    async def set_default(self, number: str, service: Service, handler_id: str) -> None: ...
-
-    async def default(self, number: str, service: Service) -> str | None: ...
-
-    async def remove_default(self, number: str, service: Service) -> bool: ...
-
-    async def record(self, entry: AuditEntry) -> None: ...
-
-    async def audit(self, *, limit: int) -> list[AuditEntry]: ...
+    owner: str = field(default="", repr=False)
 
 
 class StoreUnavailable(Exception):

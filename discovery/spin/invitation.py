@@ -1,14 +1,17 @@
 """The invitation: a PASSporT with `"ppt":"spin"` that asks a number's agent for URIs.
 
-Header alg, ppt, typ, x5u; claims cb, dest, exp, iat, jti, orig, svc, tok.
+Header alg, ppt, typ, x5u; claims cb, dest, exp, iat, jti, orig, svc, tok, and where the sender
+says so omsp (its provider's domain) and tag (what it is about).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from discovery.model import Service
+from discovery.service_uri import is_domain
 from discovery.spin.claims import (
     dest_claim,
     identifier_claim,
@@ -18,6 +21,7 @@ from discovery.spin.claims import (
     time_claim,
 )
 from discovery.spin.compact import UnverifiedPassport, read_passport
+from discovery.spin.label import is_label
 from discovery.spin.reason import Refusal, Refused
 
 PPT: Final = "spin"
@@ -42,7 +46,11 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What the originating side asks; `orig` and `dest` are digits, times in epoch seconds."""
+    """What the originating side asks; `orig` and `dest` are digits, times in epoch seconds.
+
+    provider: the sender's own provider (`omsp`), for whoever wants to be found in one app only;
+    tag: 1 to 32 letters, digits, dots, dashes, underscores.
+    """
 
     orig: str
     dest: str
@@ -52,6 +60,8 @@ class Invitation:
     jti: str
     issued_at: int
     expires_at: int
+    provider: str | None = None
+    tag: str | None = None
 
     def claims(self) -> dict[str, object]:
         """Return the PASSporT payload; the signer writes it canonically (RFC 8225 9)."""
@@ -64,6 +74,8 @@ class Invitation:
             "orig": {"tn": self.orig},
             "svc": [str(service) for service in self.services],
             "tok": self.token,
+            **({"omsp": self.provider} if self.provider is not None else {}),
+            **({"tag": self.tag} if self.tag is not None else {}),
         }
 
 
@@ -80,8 +92,23 @@ def parse_invitation(token: str) -> tuple[UnverifiedPassport, Invitation]:
         jti=identifier_claim(claims, "jti", min_length=JTI_LENGTH),
         issued_at=time_claim(claims, "iat"),
         expires_at=time_claim(claims, "exp"),
+        provider=_provider(claims) if "omsp" in claims else None,
+        tag=_tag(claims) if "tag" in claims else None,
     )
     return passport, invitation
+
+
+def _provider(claims: Mapping[str, object]) -> str:
+    value = claims["omsp"]
+    if not is_domain(value):
+        raise Refused(Refusal.MALFORMED, "omsp is not a domain in lower case")
+    return str(value)
+
+
+def _tag(claims: Mapping[str, object]) -> str:
+    if not is_label(claims["tag"]):
+        raise Refused(Refusal.MALFORMED, "tag is not a label")
+    return str(claims["tag"])
 
 
 def check_freshness(invitation: Invitation, limits: Freshness, now: float) -> None:

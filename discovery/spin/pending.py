@@ -1,15 +1,16 @@
 """Invitations sent and waiting for their answer: identified by URL, guarded by a one-time token.
 
 open -> (signed, sent) -> authorise -> begin -> settle | release
+                                             -> postpone -> authorise -> begin ...
                        -> expire
 """
 
 from __future__ import annotations
 
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from discovery.model import Service
@@ -45,6 +46,7 @@ class _Entry:
     attempts: int = 0
     checking: str | None = None
     settled_by: str | None = None
+    postponed_by: str | None = None
 
 
 class PendingInvitations:
@@ -57,7 +59,8 @@ class PendingInvitations:
     def __init__(self, random: Callable[[int], bytes], *, max_pending: int = 10_000) -> None:
         self._random = random
         self._max_pending = max_pending
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: dict[str, _Entry] = {}
+        self._ends: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -86,6 +89,7 @@ class PendingInvitations:
             expires_at=now + lifetime,
         )
         self._entries[waiting.invitation_id] = _Entry(waiting)
+        heappush(self._ends, (waiting.expires_at, waiting.invitation_id))
         return waiting
 
     def bind(self, invitation_id: str, token: str) -> None:
@@ -94,7 +98,9 @@ class PendingInvitations:
 
     def abandon(self, invitation_id: str) -> None:
         """Forget one that was never sent."""
-        self._entries.pop(invitation_id, None)
+        if self._entries.pop(invitation_id, None) is not None:
+            self._ends = [held for held in self._ends if held[1] != invitation_id]
+            heapify(self._ends)
 
     def authorise(self, invitation_id: str, bearer: str, now: float) -> Waiting:
         """Return the invitation that `bearer` may answer.
@@ -122,6 +128,8 @@ class PendingInvitations:
             if entry.settled_by == body_digest:
                 return None
             raise Refused(Refusal.REPLAYED, "token is used up")
+        if entry.postponed_by == body_digest:
+            return None
         if entry.checking is not None:
             raise Refused(Refusal.RATE_LIMITED, "another answer is being checked")
         if entry.attempts >= MAX_ATTEMPTS:
@@ -139,6 +147,20 @@ class PendingInvitations:
         entry.settled_by = body_digest
         return True
 
+    def postpone(self, invitation_id: str, body_digest: str) -> bool:
+        """Take an answer that says "later", once: the token stays good for one that says more.
+
+        False if it expired meanwhile. Raises Refused(REPLAYED) for the second of its kind.
+        """
+        entry = self._entries.get(invitation_id)
+        if entry is None or entry.checking != body_digest:
+            return False
+        if entry.postponed_by is not None:
+            raise Refused(Refusal.REPLAYED, "already put off")
+        entry.checking = None
+        entry.postponed_by = body_digest
+        return True
+
     def release(self, invitation_id: str) -> None:
         """End the check of an answer that was refused; another may come."""
         entry = self._entries.get(invitation_id)
@@ -153,8 +175,7 @@ class PendingInvitations:
         return min(deadlines, default=None)
 
     def _forget_old(self, now: float) -> None:
-        while self._entries:
-            invitation_id, entry = next(iter(self._entries.items()))
-            if entry.waiting.expires_at + _AFTERLIFE > now:
-                return
-            del self._entries[invitation_id]
+        # By their own end: those for im live for days, those for calls for minutes.
+        while self._ends and self._ends[0][0] + _AFTERLIFE <= now:
+            _, invitation_id = heappop(self._ends)
+            self._entries.pop(invitation_id, None)

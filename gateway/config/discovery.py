@@ -91,7 +91,10 @@ class Agent(Section):
 
     address: IpAddress = Field(default="127.0.0.1", description="Address to bind.")
     port: Port = Field(default=8087, ge=1, le=65535, description="Port to bind.")
-    token: SecretStr | None = Field(default=None, description="Bearer token of the apps.")
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of the provider, which opens user sessions and lets apps in.",
+    )
     token_file: FilePath | None = Field(
         default=None, description="File whose first line is the bearer token."
     )
@@ -126,10 +129,11 @@ class Spin(Section):
         description="Domains whose callbacks are trusted beside those that the signer's "
         "certificate names.",
     )
-    unknown_senders: Literal["answer", "silent"] = Field(
+    unknown_senders: Literal["answer", "silent", "declined"] = Field(
         default="silent",
-        description="Whether invitations from senders outside known_senders are answered; "
-        "silence looks like a phone that is off.",
+        description="Whether invitations from senders outside known_senders and the user's "
+        "contacts are answered, where the user has no rule for them; silence looks like a phone "
+        "that is off.",
     )
     known_senders: tuple[NumberRange, ...] = Field(
         default=(),

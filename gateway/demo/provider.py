@@ -135,29 +135,38 @@ class Provider:
         return resolution
 
     async def register_handler(self, username: str, number: str) -> None:
-        """Register the provider's app as the number's voice handler, and as its default."""
+        """Register the provider's app as the number's voice handler, and as its user's default."""
         agent = self.config.spin.agent if self.config.spin else None
         assert agent is not None
-        token = read_secret(agent.token, agent.token_file, "spin.agent.token")
-        base = f"http://{agent.address}:{agent.port}/os/v1"
+        operator = read_secret(agent.token, agent.token_file, "spin.agent.token")
+        app_id = f"{self.name}-phone"
+        grant = await self._agent("POST", "/apps", operator, {"app_id": app_id, "number": number})
+        session = await self._agent("POST", "/sessions", operator, {"number": number})
         handler = {
-            "app_id": f"{self.name}-phone",
-            "number": number,
+            "app_id": app_id,
             "svc": ["voice"],
             "uri": f"sip:{{number}}@{self.domain};user=phone",
             "msp": self.domain,
         }
+        made = await self._agent("POST", "/handlers", grant["token"], handler)
+        await self._agent("PUT", "/defaults/voice", session["token"], {"handler": made["id"]})
+
+    async def _agent(
+        self, method: str, path: str, token: str, document: dict[str, Any]
+    ) -> dict[str, Any]:
+        agent = self.config.spin.agent if self.config.spin else None
+        assert agent is not None
+        url = f"http://{agent.address}:{agent.port}/os/v1{path}"
         headers = {"Authorization": f"Bearer {token}"}
-        async with aiohttp.ClientSession(headers=headers) as session:
-            async with session.post(f"{base}/handlers", json=handler) as answer:
-                body = await answer.text()
-                if answer.status != 201:
-                    raise SceneError(f"{self.domain}: handler for {username} refused: {body}")
-                identifier = json.loads(body)["id"]
-            choice = {"number": number, "handler": identifier}
-            async with session.put(f"{base}/defaults/voice", json=choice) as answer:
-                if answer.status not in (200, 204):
-                    raise SceneError(f"{self.domain}: default refused: {await answer.text()}")
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.request(method, url, json=document) as answer,
+        ):
+            body = await answer.text()
+            if answer.status not in (200, 201, 204):
+                raise SceneError(f"{self.domain}: {method} {path} answered {answer.status}: {body}")
+            found: dict[str, Any] = json.loads(body) if body else {}
+            return found
 
     def call_record(self, call_id: str) -> dict[str, Any] | None:
         """Return the record of a call that has ended, or None."""

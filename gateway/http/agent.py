@@ -1,15 +1,13 @@
-"""The agent's interface for applications and user sessions: handlers, defaults, audit (/os/v1).
+"""The agent's interface for applications and user sessions (/os/v1).
 
-Loopback unless told otherwise, one bearer token, JSON in and out, RFC 9457 problems.
+Loopback unless told otherwise, bearer tokens, JSON in and out, RFC 9457 problems. The provider's
+token opens user sessions; a session lets applications in and is the only one that chooses for its
+user; an application's token registers handlers, resolves, and has signed for, its user's number.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import hmac
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -17,62 +15,61 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from discovery.model import Service
-from discovery.number import NumberRanges, canonical_number, masked
+from discovery.number import canonical_number
+from discovery.spin.agent_store import AgentStore
 from discovery.spin.compact import base64url
-from discovery.spin.handlers import (
-    AgentStore,
-    AuditEntry,
-    Handler,
-    StoreUnavailable,
-    check_handler,
-)
+from discovery.spin.handlers import AuditEntry, StoreUnavailable, check_app_id
 from discovery.spin.limits import RateLimit, SlidingWindow
-from discovery.spin.strict_json import MalformedJson, parse_json_object
+from gateway.agent_credentials import Kind, Principal, SqlCredentialStore, token_digest
+from gateway.http.agent_calls import CallRoutes
+from gateway.http.agent_choices import ChoiceRoutes
+from gateway.http.agent_handlers import HandlerRoutes, HandlerSettings
 from gateway.http.agent_openapi import DESCRIPTION
+from gateway.http.agent_requests import (
+    MAX_LISTS,
+    NOT_OURS,
+    PRINCIPAL,
+    json_response,
+    principal_of,
+    read_object,
+    seconds_member,
+    text_member,
+)
 from gateway.http.callback import bearer_of
 from gateway.http.problem import Handler as HttpHandler
 from gateway.http.problem import Problem, problems
 
 _log = structlog.get_logger("agent")
-_PREFIX: Final = "/os/v1"
-_MAX_BODY: Final = 8192
-_MAX_DEPTH: Final = 4
+PREFIX: Final = "/os/v1"
 _MAX_LISTED: Final = 1000
-_BODY_TIME: Final = 5.0
-_ID_OCTETS: Final = 12
+_TOKEN_OCTETS: Final = 24
 _MIN_TOKEN: Final = 16
-_HANDLER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_HANDLER_MEMBERS: Final = frozenset({"app_id", "number", "svc", "uri", "msp"})
-_DEFAULT_MEMBERS: Final = frozenset({"number", "handler"})
-_NOT_OURS: Final = "not a number of this agent"
+_DAY: Final = 86_400.0
 _FAILED_TOKENS: Final = RateLimit(20, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
-class AgentApiSettings:
-    """What may be registered.
+class AgentParts:
+    """The routes of the interface and where its data lives."""
 
-    numbers: those this agent answers for; domains: those handlers may name, any where empty;
-    max_handlers: registered in all.
-    """
-
-    numbers: NumberRanges
-    domains: frozenset[str] = frozenset()
-    max_handlers: int = 10_000
+    store: AgentStore
+    credentials: SqlCredentialStore
+    handlers: HandlerRoutes
+    choices: ChoiceRoutes
+    calls: CallRoutes
+    settings: HandlerSettings
 
 
 class AgentApi:
     """The aiohttp side of the agent.
 
-    token: what callers present, 16 characters at least (ValueError otherwise); kept as a hash.
-    random gives octets of chance for identifiers; wall_clock epoch seconds.
+    token: the provider's, 16 characters at least (ValueError otherwise); kept as a hash. random
+    gives unpredictable octets; wall_clock epoch seconds.
     """
 
     def __init__(
         self,
-        store: AgentStore,
-        settings: AgentApiSettings,
+        parts: AgentParts,
         token: str,
         *,
         random: Callable[[int], bytes],
@@ -80,9 +77,8 @@ class AgentApi:
     ) -> None:
         if len(token) < _MIN_TOKEN:
             raise ValueError(f"the agent's token needs {_MIN_TOKEN} characters or more")
-        self._store = store
-        self._settings = settings
-        self._token_digest = _digest(token)
+        self._parts = parts
+        self._operator = Principal(Kind.OPERATOR, token_digest(token), vouched=True)
         self._random = random
         self._wall_clock = wall_clock
         self._failures = SlidingWindow(_FAILED_TOKENS)
@@ -90,177 +86,139 @@ class AgentApi:
     def application(self) -> web.Application:
         """Return the aiohttp application."""
         application = web.Application(
-            middlewares=[problems, self._authenticated], client_max_size=_MAX_BODY
+            middlewares=[problems, self._authenticated], client_max_size=MAX_LISTS
         )
         route = application.router
-        route.add_post(f"{_PREFIX}/handlers", self._add_handler)
-        route.add_get(f"{_PREFIX}/handlers", self._list_handlers)
-        route.add_get(f"{_PREFIX}/handlers/{{id}}", self._get_handler)
-        route.add_delete(f"{_PREFIX}/handlers/{{id}}", self._remove_handler)
-        route.add_put(f"{_PREFIX}/defaults/{{svc}}", self._set_default)
-        route.add_get(f"{_PREFIX}/audit", self._audit)
-        route.add_get(f"{_PREFIX}/openapi.json", self._describe)
+        route.add_post(f"{PREFIX}/sessions", self._open_session)
+        route.add_delete(f"{PREFIX}/sessions/{{number}}", self._end_sessions)
+        route.add_post(f"{PREFIX}/apps", self._grant)
+        route.add_delete(f"{PREFIX}/apps/{{app_id}}", self._revoke)
+        for part in (self._parts.handlers, self._parts.choices, self._parts.calls):
+            part.add_to(route, PREFIX)
+        route.add_get(f"{PREFIX}/audit", self._audit)
+        route.add_get(f"{PREFIX}/openapi.json", self._describe)
+        application.on_cleanup.append(self._close)
         return application
+
+    async def _close(self, _application: web.Application) -> None:
+        await self._parts.calls.close()
 
     @web.middleware
     async def _authenticated(
         self, request: web.Request, handler: HttpHandler
     ) -> web.StreamResponse:
-        if request.path != f"{_PREFIX}/openapi.json":
-            self._check_token(request)
         try:
+            if request.path != f"{PREFIX}/openapi.json":
+                request[PRINCIPAL] = await self._principal(request)
             return await handler(request)
         except StoreUnavailable as error:
             _log.error("agent store unavailable", culprit=str(error))
             raise Problem(503, "the store is unavailable", headers={"Retry-After": "5"}) from None
 
-    def _check_token(self, request: web.Request) -> None:
+    async def _principal(self, request: web.Request) -> Principal:
         now = self._wall_clock()
         source = request.remote or ""
         if not self._failures.allows(source, now):
             raise Problem(429, "too many wrong tokens", headers={"Retry-After": "60"})
         presented = bearer_of(request)
-        # Of equal length whatever was presented, and compared in constant time.
-        if presented is None or not hmac.compare_digest(_digest(presented), self._token_digest):
+        principal: Principal | None = None
+        if presented:
+            # Of equal length whatever was presented, and compared in constant time; what the
+            # database compares is a digest, of which a guesser controls nothing.
+            digest = token_digest(presented)
+            if hmac.compare_digest(digest, self._operator.digest):
+                principal = self._operator
+            else:
+                principal = await self._parts.credentials.find(digest, now)
+        if principal is None:
             self._failures.record(source, now)
             raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
+        return principal
 
-    async def _add_handler(self, request: web.Request) -> web.Response:
-        body = await _object(request, _HANDLER_MEMBERS)
-        handler = Handler(
-            handler_id=base64url(self._random(_ID_OCTETS)),
-            app_id=_text(body, "app_id"),
-            prefix=_text(body, "number").removeprefix("+"),
-            services=_services(body["svc"]),
-            template=_text(body, "uri"),
-            msp=_text(body, "msp"),
-            registered_at=self._wall_clock(),
-        )
-        try:
-            check_handler(handler, self._settings.domains)
-        except ValueError as error:
-            raise Problem(422, str(error)) from None
-        if not self._settings.numbers.overlaps(handler.prefix):
-            raise Problem(403, _NOT_OURS)
-        if await self._store.count_handlers() >= self._settings.max_handlers:
-            raise Problem(409, f"{self._settings.max_handlers} handlers are registered")
-        await self._store.add_handler(handler)
-        await self._record("handler added", handler.prefix, handler)
-        location = f"{_PREFIX}/handlers/{handler.handler_id}"
-        return _json(_handler_document(handler), status=201, headers={"Location": location})
-
-    async def _list_handlers(self, _request: web.Request) -> web.Response:
-        handlers = await self._store.handlers(limit=_MAX_LISTED)
-        return _json({"handlers": [_handler_document(handler) for handler in handlers]})
-
-    async def _get_handler(self, request: web.Request) -> web.Response:
-        return _json(_handler_document(await self._handler(request.match_info["id"])))
-
-    async def _remove_handler(self, request: web.Request) -> web.Response:
-        handler = await self._handler(request.match_info["id"])
-        await self._store.remove_handler(handler.handler_id)
-        await self._record("handler removed", handler.prefix, handler)
-        return web.Response(status=204)
-
-    async def _set_default(self, request: web.Request) -> web.Response:
-        try:
-            service = Service(request.match_info["svc"])
-        except ValueError:
-            raise Problem(404, "no such service") from None
-        body = await _object(request, _DEFAULT_MEMBERS)
-        number = canonical_number(_text(body, "number"))
+    async def _open_session(self, request: web.Request) -> web.Response:
+        principal_of(request, Kind.OPERATOR)
+        body = await read_object(request, frozenset({"number"}), frozenset({"lifetime"}))
+        number = canonical_number(text_member(body, "number"))
         if number is None:
             raise Problem(422, "number is not a telephone number")
-        if number not in self._settings.numbers:
-            raise Problem(403, _NOT_OURS)
-        if body["handler"] is None:
-            await self._store.remove_default(number, service)
-            await self._record("default removed", number, None)
-            return web.Response(status=204)
-        handler = await self._handler(_text(body, "handler"))
-        if not handler.serves(number, service):
-            raise Problem(422, "handler does not serve this number and service")
-        await self._store.set_default(number, service, handler.handler_id)
-        await self._record("default set", number, handler)
+        if number not in self._parts.settings.numbers:
+            raise Problem(403, NOT_OURS)
+        lifetime = seconds_member(body, "lifetime", 30 * _DAY, least=60.0, most=366 * _DAY)
+        return await self._issue(Kind.USER, number, "", vouched=False, lifetime=lifetime)
+
+    async def _end_sessions(self, request: web.Request) -> web.Response:
+        principal = principal_of(request, Kind.OPERATOR, Kind.USER)
+        number = canonical_number(request.match_info["number"])
+        if number is None or not principal.covers(number):
+            raise Problem(404, "no such number")
+        await self._parts.credentials.revoke(Kind.USER, number)
+        await self._parts.handlers.record("sessions ended", number, None)
         return web.Response(status=204)
 
-    async def _audit(self, _request: web.Request) -> web.Response:
-        entries = await self._store.audit(limit=_MAX_LISTED)
-        return _json({"audit": [_audit_document(entry) for entry in entries]})
+    async def _grant(self, request: web.Request) -> web.Response:
+        """Let an application in: a user for the own number, the provider for any prefix."""
+        principal = principal_of(request, Kind.OPERATOR, Kind.USER)
+        vouched = principal.kind is Kind.OPERATOR
+        needed = frozenset({"app_id", "number"} if vouched else {"app_id"})
+        body = await read_object(request, needed, frozenset({"lifetime"}))
+        app_id = text_member(body, "app_id")
+        try:
+            check_app_id(app_id)
+        except ValueError as error:
+            raise Problem(422, str(error)) from None
+        number = principal.number
+        if vouched:
+            number = text_member(body, "number").removeprefix("+")
+            if not (number.isascii() and number.isdigit() and len(number) <= 15):
+                raise Problem(422, "number is not a number or prefix of 1 to 15 digits")
+            if not self._parts.settings.numbers.overlaps(number):
+                raise Problem(403, NOT_OURS)
+        lifetime = seconds_member(body, "lifetime", 366 * _DAY, least=60.0, most=366 * _DAY)
+        return await self._issue(Kind.APP, number, app_id, vouched=vouched, lifetime=lifetime)
+
+    async def _issue(
+        self, kind: Kind, number: str, app_id: str, *, vouched: bool, lifetime: float
+    ) -> web.Response:
+        token = base64url(self._random(_TOKEN_OCTETS))
+        now = self._wall_clock()
+        principal = Principal(kind, token_digest(token), number, app_id, vouched)
+        if not await self._parts.credentials.add(principal, now, now + lifetime):
+            raise Problem(409, "too many credentials are in use")
+        event = "session opened" if kind is Kind.USER else "app let in"
+        await self._parts.handlers.record(event, number, None)
+        document: dict[str, object] = {
+            "token": token,
+            "number": f"+{number}",
+            "expires_at": now + lifetime,
+            **({"app_id": app_id} if app_id else {}),
+        }
+        return json_response(document, status=201)
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        """Put an application out, with its handlers for this number."""
+        principal = principal_of(request, Kind.USER)
+        app_id = request.match_info["app_id"]
+        revoked = await self._parts.credentials.revoke(Kind.APP, principal.number, app_id)
+        removed = [
+            handler
+            for handler in await self._parts.store.handlers_for(principal.number, None)
+            if handler.app_id == app_id and handler.prefix == principal.number
+        ]
+        if not revoked and not removed:
+            raise Problem(404, "no such app")
+        for handler in removed:
+            await self._parts.store.remove_handler(handler.handler_id)
+        await self._parts.handlers.record("app put out", principal.number, None)
+        return web.Response(status=204)
+
+    async def _audit(self, request: web.Request) -> web.Response:
+        principal = principal_of(request, Kind.OPERATOR, Kind.USER)
+        number = principal.number if principal.kind is Kind.USER else None
+        entries = await self._parts.store.audit(limit=_MAX_LISTED, number=number)
+        return json_response({"audit": [_audit_document(entry) for entry in entries]})
 
     async def _describe(self, _request: web.Request) -> web.Response:
-        return _json(DESCRIPTION)
-
-    async def _handler(self, handler_id: str) -> Handler:
-        handler = None
-        if _HANDLER_ID.fullmatch(handler_id):
-            handler = await self._store.handler(handler_id)
-        if handler is None:
-            raise Problem(404, "no such handler")
-        return handler
-
-    async def _record(self, event: str, number: str, handler: Handler | None) -> None:
-        await self._store.record(
-            AuditEntry(
-                at=self._wall_clock(),
-                event=event,
-                outcome="done",
-                caller="api",
-                number=masked(number),
-                services=" ".join(handler.services) if handler else "",
-                handler_id=handler.handler_id if handler else None,
-            )
-        )
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
-
-
-async def _object(request: web.Request, members: frozenset[str]) -> dict[str, object]:
-    """Read a JSON object with exactly these members."""
-    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
-        raise Problem(415, "send application/json, not compressed")
-    try:
-        async with asyncio.timeout(_BODY_TIME):
-            body = await request.read()
-    except TimeoutError:
-        raise Problem(408) from None
-    try:
-        document = parse_json_object(body, max_depth=_MAX_DEPTH)
-    except MalformedJson as error:
-        raise Problem(400, str(error)) from None
-    if set(document) != members:
-        raise Problem(422, f"members are exactly {', '.join(sorted(members))}")
-    return document
-
-
-def _text(document: dict[str, object], member: str) -> str:
-    value = document[member]
-    if not isinstance(value, str):
-        raise Problem(422, f"{member} is not text")
-    return value
-
-
-def _services(value: object) -> tuple[Service, ...]:
-    if not isinstance(value, list) or not 0 < len(value) <= len(Service):
-        raise Problem(422, "svc is not a list of services")
-    try:
-        return tuple(Service(item) for item in value)
-    except ValueError:
-        raise Problem(422, "a service is not voice, video or im") from None
-
-
-def _handler_document(handler: Handler) -> dict[str, object]:
-    return {
-        "id": handler.handler_id,
-        "app_id": handler.app_id,
-        "number": f"+{handler.prefix}",
-        "svc": [str(service) for service in handler.services],
-        "uri": handler.template,
-        "msp": handler.msp,
-        "registered_at": handler.registered_at,
-    }
+        return json_response(DESCRIPTION)
 
 
 def _audit_document(entry: AuditEntry) -> dict[str, object]:
@@ -273,14 +231,3 @@ def _audit_document(entry: AuditEntry) -> dict[str, object]:
         "svc": entry.services,
         "handler": entry.handler_id,
     }
-
-
-def _json(
-    document: dict[str, object], *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        status=status,
-        body=json.dumps(document, separators=(",", ":")).encode(),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )

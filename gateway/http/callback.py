@@ -16,8 +16,9 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from discovery.model import Service
 from discovery.number import masked
-from discovery.spin.answer import MAX_BODY, Answer, check_answer, parse_answer
+from discovery.spin.answer import MAX_BODY, Answer, AnswerStatus, check_answer, parse_answer
 from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.passports import PassportVerifier, Rejected
 from discovery.spin.pending import PendingInvitations, Waiting
@@ -111,7 +112,8 @@ class CallbackServer:
             return
         try:
             answer = await self._check(body, waiting, invitation_digest)
-            if self._pending.settle(waiting.invitation_id, body_digest):
+            take = self._pending.postpone if _may_follow(waiting, answer) else self._pending.settle
+            if take(waiting.invitation_id, body_digest):
                 self._accept(waiting, answer)
         finally:
             self._pending.release(waiting.invitation_id)
@@ -147,6 +149,11 @@ class CallbackServer:
             uris=len(answer.uris),
         )
         self._on_answer(waiting, answer)
+
+
+def _may_follow(waiting: Waiting, answer: Answer) -> bool:
+    """Tell whether an answer with URIs may follow: messages can wait, people at phones cannot."""
+    return answer.status is AnswerStatus.LATER and waiting.services == (Service.IM,)
 
 
 def bearer_of(request: web.Request) -> str | None:

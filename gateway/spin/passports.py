@@ -10,15 +10,19 @@ from cryptography import x509
 from discovery.spin.compact import read_passport
 from discovery.spin.passports import Rejected, VerifiedPassport
 from discovery.spin.reason import Refusal, Refused
+from gateway.http.agent_calls import SigningRefused
 from gateway.http.credentials import CertificateSource
-from stir.authentication import AuthenticationService
+from stir.authentication import AuthenticationService, CannotSign, SigningRequest
 from stir.certificates.certificate import Credential
 from stir.certificates.tn_auth_list import One
+from stir.media_keys import read_media_keys
+from stir.passport import MalformedPassport
 from stir.reason import Reason
 from stir.verification import Verdict, VerificationPolicy, verify_token
 
 # SPIN judges age itself, by service: for im an invitation may be three days old.
 _OLDEST: Final = 72 * 3600 + 60.0
+KEY_PPT: Final = "spin-key"
 _FORGED: Final = frozenset({Reason.SIGNATURE_INVALID})
 _MALFORMED: Final = frozenset(
     {Reason.PASSPORT_MALFORMED, Reason.CLAIM_MISSING, Reason.CLAIM_MALFORMED, Reason.WRONG_TYPE}
@@ -33,6 +37,43 @@ class StirSigner:
 
     def sign(self, ppt: str, payload: Mapping[str, object]) -> str:
         return self._service.sign_passport({"ppt": ppt}, payload)
+
+
+class StirCallSigner:
+    """A CallSigner: PASSporTs for the applications of the agent's users."""
+
+    def __init__(self, service: AuthenticationService) -> None:
+        self._service = service
+
+    def identity(self, orig: str, dest: str, now: float, media_keys: object) -> str:
+        fingerprints = frozenset[tuple[str, str]]()
+        if media_keys is not None:
+            read = read_media_keys(media_keys)
+            if read is None:
+                raise SigningRefused("mky is not a list of {alg, dig} (RFC 8225 5.2.2)")
+            fingerprints = read
+        try:
+            return self._service.sign(
+                SigningRequest(orig, (dest,), int(now), fingerprints=tuple(sorted(fingerprints)))
+            )
+        except (CannotSign, ValueError) as error:
+            raise SigningRefused(str(error)) from None
+
+    def key_attestation(self, orig: str, kind: str, jkt: str, now: float, expires: float) -> str:
+        payload = {
+            # Base claims of every PASSporT (RFC 8225 5.2); a key is attested to whoever asks, so
+            # the number stands on both sides.
+            "dest": {"tn": [orig]},
+            "exp": int(expires),
+            "iat": int(now),
+            "jkt": jkt,
+            "kind": kind,
+            "orig": {"tn": orig},
+        }
+        try:
+            return self._service.sign_passport({"ppt": KEY_PPT}, payload)
+        except MalformedPassport as error:
+            raise SigningRefused(str(error)) from None
 
 
 class StirVerifier:

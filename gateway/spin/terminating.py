@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -12,21 +13,18 @@ import structlog
 from discovery.model import Service
 from discovery.number import masked
 from discovery.spin.agent import Accepted, Agent, AnswerPlan, Candidate, Ignored, Ordinary
-from discovery.spin.answer import PPT
+from discovery.spin.agent_store import PreferenceStore
+from discovery.spin.answer import PPT, AnswerStatus
 from discovery.spin.carriage import looks_torn
-from discovery.spin.handlers import (
-    AgentStore,
-    AuditEntry,
-    Handler,
-    StoreUnavailable,
-    choose_handler,
-)
+from discovery.spin.handlers import AuditEntry, StoreUnavailable
 from discovery.spin.invitation import Invitation
 from discovery.spin.passports import PassportSigner, PassportVerifier
 from discovery.spin.reason import Refusal
 from discovery.spin.reassembly import Partial, Reassembler, Whole
+from discovery.spin.rules import Choice, choose
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused
 from gateway.sms.message import IncomingSms, received_part
+from gateway.spin.postponed import Postponed
 
 _log = structlog.get_logger("spin")
 # The other side is busy checking somebody else's answer, or could not fetch our certificate.
@@ -62,7 +60,7 @@ class SpinTerminator:
     def __init__(
         self,
         agent: Agent,
-        store: AgentStore,
+        store: PreferenceStore,
         verifier: PassportVerifier,
         signer: PassportSigner,
         poster: Poster,
@@ -83,8 +81,14 @@ class SpinTerminator:
         self._settings = settings or TerminatingSettings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._postponed = Postponed()
         self.delivered = 0
         self.undelivered = 0
+
+    async def idle(self) -> None:
+        """Wait until every invitation that has been taken is answered or ignored."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def on_message(self, sms: IncomingSms) -> None:
         """Take one short message; returns at once."""
@@ -97,8 +101,8 @@ class SpinTerminator:
         """Hand incomplete messages to the inbox and give up invitations under way."""
         if self._timer is not None:
             self._timer.cancel()
-        for partial in self._reassembler.expire(float("inf")):
-            self._take(partial)
+        for torn in self._reassembler.expire(float("inf")):
+            self._take(torn)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -112,8 +116,8 @@ class SpinTerminator:
             self._timer = asyncio.get_running_loop().call_at(deadline, self._expire)
 
     def _expire(self) -> None:
-        for partial in self._reassembler.expire(asyncio.get_running_loop().time()):
-            self._take(partial)
+        for torn in self._reassembler.expire(asyncio.get_running_loop().time()):
+            self._take(torn)
         self._arm()
 
     def _take(self, out: Whole[IncomingSms] | Partial[IncomingSms]) -> None:
@@ -134,13 +138,16 @@ class SpinTerminator:
         elif len(self._tasks) >= self._settings.max_under_way:
             self._log_ignored(self._agent.overloaded(decision))
         else:
-            task = asyncio.create_task(self._handle(decision), name="spin invitation")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(partial(self._answer, decision))
 
-    async def _handle(self, candidate: Candidate) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._guarded(work), name="spin invitation")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._answer(candidate)
+            await work()
         except StoreUnavailable as error:
             _log.error("invitation not answered", culprit=str(error))
         except Exception:  # noqa: BLE001 - outermost of this task: nobody awaits it
@@ -151,28 +158,55 @@ class SpinTerminator:
         verdict = await self._verifier.verify(
             candidate.passport.token, ppt="spin", orig=invitation.orig, now=self._wall_clock()
         )
-        decision: Ignored | Accepted | AnswerPlan = self._agent.accept(
-            candidate, verdict, self._wall_clock()
-        )
+        decision = self._agent.accept(candidate, verdict, self._wall_clock())
         if isinstance(decision, Accepted):
-            handlers = await self._choose(invitation)
-            decision = self._agent.answer(decision, handlers, self._wall_clock())
+            await self._decide(decision)
+        else:
+            self._log_ignored(decision)
+            await self._record(invitation, str(decision.reason), ())
+
+    async def _decide(self, accepted: Accepted) -> None:
+        invitation = accepted.candidate.invitation
+        choices, known = await self._choose(accepted)
+        decision = self._agent.answer(
+            replace(accepted, sender_known=accepted.sender_known or known),
+            choices,
+            self._wall_clock(),
+        )
         if isinstance(decision, Ignored):
             self._log_ignored(decision)
             await self._record(invitation, str(decision.reason), ())
             return
+        if decision.answer.status is AnswerStatus.LATER:
+            self._postponed.add(accepted, self._wall_clock())
         outcome = await self._send(decision, invitation)
         await self._record(invitation, outcome, decision.handlers)
 
-    async def _choose(self, invitation: Invitation) -> dict[Service, Handler]:
-        chosen: dict[Service, Handler] = {}
+    async def _choose(self, accepted: Accepted) -> tuple[dict[Service, Choice], bool]:
+        """Return what the user's preferences choose, and whether the caller is a contact."""
+        invitation = accepted.candidate.invitation
+        chosen: dict[Service, Choice] = {}
+        known = False
         for service in invitation.services:
-            able = await self._store.handlers_for(invitation.dest, service)
-            default = await self._store.default(invitation.dest, service)
-            handler = choose_handler(able, invitation.dest, service, default)
-            if handler is not None:
-                chosen[service] = handler
-        return chosen
+            held = await self._store.preferences(invitation.dest, service, invitation.orig)
+            known = known or held.contact is not None
+            chosen[service] = choose(
+                held.rules,
+                accepted.caller(held.contact),
+                service,
+                held.handlers,
+                number=invitation.dest,
+                default_id=held.default_id,
+            )
+        return chosen, known
+
+    def reconsider(self, number: str) -> None:
+        """Answer what was put off for this number, now that its user has chosen anew."""
+        for accepted in self._postponed.take(number, self._wall_clock()):
+            if len(self._tasks) >= self._settings.max_under_way:
+                self._log_ignored(self._agent.overloaded(accepted.candidate))
+                continue
+            self._start(partial(self._decide, accepted))
 
     async def _send(self, plan: AnswerPlan, invitation: Invitation) -> str:
         """Sign and post an answer; return what became of it, for log and audit."""
@@ -221,6 +255,7 @@ class SpinTerminator:
                 number=masked(invitation.dest),
                 services=" ".join(invitation.services),
                 handler_id=" ".join(handlers) or None,
+                owner=invitation.dest,
             )
         )
 

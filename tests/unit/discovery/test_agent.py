@@ -23,6 +23,7 @@ from discovery.spin.handlers import Handler, check_handler, choose_handler
 from discovery.spin.limits import RateLimit
 from discovery.spin.passports import Rejected, VerifiedPassport
 from discovery.spin.reason import Refusal
+from discovery.spin.rules import Choice
 from tests.support.spin_passports import ALICE, BOB, NOW, KeySigner, invitation_claims
 
 SIGNER = KeySigner(ALICE, "spin.alpha.example")
@@ -56,7 +57,7 @@ def accepted(to: Agent, message: str | None = None) -> Accepted:
 
 def test_a_genuine_invitation_gets_the_uri_of_the_handler() -> None:
     beta = agent()
-    plan = beta.answer(accepted(beta), {Service.VOICE: HANDLER}, NOW)
+    plan = beta.answer(accepted(beta), {Service.VOICE: Choice((HANDLER,))}, NOW)
     assert isinstance(plan, AnswerPlan)
     claims = plan.answer.claims()
     assert claims["st"] == "ok"
@@ -166,12 +167,12 @@ def test_a_fetch_that_took_too_long_leaves_the_invitation_stale() -> None:
 
 def test_unknown_senders_are_left_in_silence_unless_policy_says_otherwise() -> None:
     silent = agent(AgentPolicy(numbers=OURS))
-    decision = silent.answer(accepted(silent), {Service.VOICE: HANDLER}, NOW)
+    decision = silent.answer(accepted(silent), {Service.VOICE: Choice((HANDLER,))}, NOW)
     assert isinstance(decision, Ignored)
     assert decision.reason is Refusal.SENDER_UNKNOWN
 
     declining = agent(AgentPolicy(numbers=OURS, unknown_senders="declined"))
-    plan = declining.answer(accepted(declining), {Service.VOICE: HANDLER}, NOW)
+    plan = declining.answer(accepted(declining), {Service.VOICE: Choice((HANDLER,))}, NOW)
     assert isinstance(plan, AnswerPlan)
     assert plan.answer.status is AnswerStatus.DECLINED
     assert plan.answer.uris == ()
@@ -180,7 +181,9 @@ def test_unknown_senders_are_left_in_silence_unless_policy_says_otherwise() -> N
 
 def test_a_known_sender_is_answered_by_a_silent_agent() -> None:
     beta = agent(AgentPolicy(numbers=OURS, known_senders=NumberRanges([ALICE])))
-    assert isinstance(beta.answer(accepted(beta), {Service.VOICE: HANDLER}, NOW), AnswerPlan)
+    assert isinstance(
+        beta.answer(accepted(beta), {Service.VOICE: Choice((HANDLER,))}, NOW), AnswerPlan
+    )
 
 
 def test_without_a_handler_the_answer_says_so() -> None:
@@ -193,7 +196,7 @@ def test_without_a_handler_the_answer_says_so() -> None:
 def test_a_handler_altered_behind_our_back_answers_nothing() -> None:
     beta = agent()
     altered = replace(HANDLER, template="sip:{number}@evil.example")
-    plan = beta.answer(accepted(beta), {Service.VOICE: altered}, NOW)
+    plan = beta.answer(accepted(beta), {Service.VOICE: Choice((altered,))}, NOW)
     assert isinstance(plan, AnswerPlan)
     assert plan.answer.status is AnswerStatus.NO_HANDLER
 
@@ -202,7 +205,11 @@ def test_several_services_get_a_uri_each_where_there_is_a_handler() -> None:
     beta = agent()
     chat = replace(HANDLER, handler_id="h2", template="mimi://beta.example/u/{tn}")
     message = text(svc=["im", "voice", "video"])
-    plan = beta.answer(accepted(beta, message), {Service.VOICE: HANDLER, Service.IM: chat}, NOW)
+    plan = beta.answer(
+        accepted(beta, message),
+        {Service.VOICE: Choice((HANDLER,)), Service.IM: Choice((chat,))},
+        NOW,
+    )
     assert isinstance(plan, AnswerPlan)
     assert [uri.service for uri in plan.answer.uris] == [Service.IM, Service.VOICE]
 

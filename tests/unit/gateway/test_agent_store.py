@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from discovery.model import Service
-from discovery.spin.handlers import AgentStore, AuditEntry, Handler, StoreUnavailable
+from discovery.spin.agent_store import AgentStore
+from discovery.spin.handlers import AuditEntry, Handler, StoreUnavailable
 from gateway.agent_store import SqlAgentStore
 from tests.support.spin_passports import BOB
 

@@ -11,11 +11,13 @@ import structlog
 from discovery.model import Service
 from discovery.number import NumberRanges
 from discovery.spin.agent import Agent, AgentPolicy
+from discovery.spin.agent_store import Preferences
 from discovery.spin.answer import parse_answer
 from discovery.spin.carriage import to_parts, to_text
-from discovery.spin.handlers import AgentStore, AuditEntry, Handler, StoreUnavailable
+from discovery.spin.handlers import AuditEntry, Handler, StoreUnavailable
 from discovery.spin.reason import Refusal
 from discovery.spin.reassembly import Reassembler
+from discovery.spin.rules import Contact, Rule
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
 from gateway.http.guard import RefusalReason
 from gateway.sms.message import IncomingSms, esm_class, incoming_sms
@@ -36,46 +38,24 @@ HANDLER = Handler(
 
 
 class MemoryStore:
-    """An AgentStore of one handler that may fail."""
+    """A PreferenceStore in memory that may fail."""
 
     def __init__(self, *handlers: Handler) -> None:
         self.held = list(handlers)
+        self.rules: tuple[Rule, ...] = ()
+        self.contact: Contact | None = None
         self.entries: list[AuditEntry] = []
         self.broken = False
 
-    async def add_handler(self, handler: Handler) -> None:
-        self.held.append(handler)
-
-    async def handler(self, handler_id: str) -> Handler | None:
-        return next((held for held in self.held if held.handler_id == handler_id), None)
-
-    async def handlers(self, *, limit: int) -> list[Handler]:
-        return self.held[:limit]
-
-    async def handlers_for(self, number: str, service: Service) -> list[Handler]:
+    async def preferences(self, number: str, service: Service, caller: str) -> Preferences:
         if self.broken:
             raise StoreUnavailable("database sqlite: OperationalError")
-        return [held for held in self.held if held.serves(number, service)]
-
-    async def count_handlers(self) -> int:
-        return len(self.held)
-
-    async def remove_handler(self, handler_id: str) -> bool:
-        return False
-
-    async def set_default(self, number: str, service: Service, handler_id: str) -> None: ...
-
-    async def default(self, number: str, service: Service) -> str | None:
-        return None
-
-    async def remove_default(self, number: str, service: Service) -> bool:
-        return False
+        able = tuple(held for held in self.held if held.serves(number, service))
+        contact = self.contact if self.contact and self.contact.number == caller else None
+        return Preferences(able, None, self.rules, contact)
 
     async def record(self, entry: AuditEntry) -> None:
         self.entries.append(entry)
-
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
-        return self.entries[:limit]
 
 
 class FakePoster:
@@ -111,13 +91,12 @@ class Scene:
             lambda count: b"\x07" * count,
         )
         self.store = MemoryStore(*handlers)
-        store: AgentStore = self.store
         self.verifier = KeyVerifier(ALPHA)
         self.poster = FakePoster(*(answers or (204,)))
         self.inbox: list[tuple[IncomingSms, ...]] = []
         self.side = SpinTerminator(
             self.agent,
-            store,
+            self.store,
             self.verifier,
             BETA,
             self.poster,
