@@ -22,13 +22,14 @@ from discovery.directory.jws import read as read_token
 from discovery.directory.reason import Refusal, Refused
 from discovery.directory.record import Record
 
-ANSWER_OCTETS: Final = 16_384
+# With the header of binary HTTP around it still within 16 KiB.
+ANSWER_OCTETS: Final = 16_000
 MAX_ANSWER_TOKEN: Final = 2_048
 # A third live key for one identifier is refused at registration: two are a conflict already.
 MAX_RECORDS: Final = 2
-MAX_CHAIN: Final = 2_304
+MAX_CHAIN: Final = 2_048
 MAX_CERTIFICATES: Final = 4
-MAX_PROOF: Final = 1_536
+MAX_PROOF: Final = 2_304
 LIFETIME: Final = 300
 SKEW: Final = 60
 _EMPTY_PAD: Final = b',"pad":""}'
@@ -94,7 +95,7 @@ def status_of(records: Sequence[Record]) -> Status:
 
 
 def build_answer(answer: Answer, records: Sequence[LoggedRecord], signer: Signer) -> bytes:
-    """Return the body, exactly 16,384 octets.
+    """Return the body, exactly 16,000 octets.
 
     Raises Refused(OVERSIZED) where the records do not fit, which registration prevents.
     """

@@ -50,10 +50,15 @@ class LogProofs(Protocol):
     """Whoever checks that a record is in a directory's transparency log."""
 
     def is_logged(
-        self, directory: str, csi: Identifier, digest: str, proof: Mapping[str, object], now: float
+        self,
+        directory: str,
+        csi: Identifier,
+        content: bytes,
+        proof: Mapping[str, object],
+        now: float,
     ) -> bool:
-        """Tell whether the proof shows the record (its digest) in a log that is trusted for this
-        directory."""
+        """Tell whether the proof shows a record, the octets of its token, in a log that is trusted
+        for this directory."""
         ...
 
 
@@ -129,15 +134,15 @@ class AnswerChecker:
             record=record,
             thumbprint=holder.thumbprint,
             digest=signed.digest,
-            logged=self._is_logged(csi, signed.digest, _member(item, "proof"), now),
+            logged=self._is_logged(csi, signed.token, _member(item, "proof"), now),
             usable_until=min(float(record.expires_at), holder.not_after),
             directory=self.directory,
         )
 
-    def _is_logged(self, csi: Identifier, digest: str, proof: object, now: float) -> bool:
+    def _is_logged(self, csi: Identifier, token: str, proof: object, now: float) -> bool:
         if self.logs is None or not isinstance(proof, dict):
             return False
-        return self.logs.is_logged(self.directory, csi, digest, proof, now)
+        return self.logs.is_logged(self.directory, csi, token.encode("ascii"), proof, now)
 
 
 def read_chain(value: object) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from discovery.directory.reason import Refusal, Refused
 from discovery.model import Service
 from discovery.service_uri import MalformedServiceUri, is_domain, parse_service_uri
 
-MAX_RECORD: Final = 3072
+MAX_RECORD: Final = 2_560
 MAX_MAPS: Final = 8
 MAX_TAGS: Final = 8
 MAX_TAG_OCTETS: Final = 32

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from discovery.directory.challenge import (
     LIFETIME,
@@ -298,8 +300,9 @@ class NumberAuthority:
             not_after=now + self._settings.lifetime,
         )
         await self._store.put(issued)
-        digest = encode(hashlib.sha256(issued.chain_pem.encode("ascii")).digest())
-        await self._log.append("certificate", str(order.csi), digest)
+        certificate = x509.load_pem_x509_certificate(issued.chain_pem.encode("ascii"))
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        await self._log.append("certificate", str(order.csi), der)
         self.outcomes["certificate", str(order.operation)] += 1
         _log.info("certificate issued", identifier=order.csi.shown, by=str(order.operation))
         return issued
@@ -320,7 +323,7 @@ class NumberAuthority:
     async def _tell(self, csi: Identifier, claim: Claim | None) -> None:
         if claim is None:
             return
-        await self._log.append("claim", str(csi), claim.thumbprint)
+        await self._log.append("claim", str(csi), claim.thumbprint.encode("ascii"))
         if self._told is not None:
             await self._told(csi, claim)
 

@@ -7,10 +7,12 @@ the cost of a statement is shared; an idle directory answers each at once.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from discovery.directory.answer import (
+    MAX_PROOF,
     MAX_RECORDS,
     Answer,
     LoggedRecord,
@@ -62,16 +64,19 @@ class Lookups:
             checkpoint=self._log.checkpoint,
         )
         logged = [
-            LoggedRecord(
-                record.token,
-                record.chain,
-                await self._log.proof("record", record.csi, record.digest, record.log_index),
-            )
+            LoggedRecord(record.token, record.chain, await self._proof(record))
             for record in records
         ]
         self.answered += 1
         self.signed += 1
         return build_answer(answer, logged, self._signer)
+
+    async def _proof(self, record: StoredRecord) -> Mapping[str, object] | None:
+        content = record.token.encode("ascii")
+        proof = await self._log.proof("record", record.csi, content, record.log_index)
+        if proof is not None and len(json.dumps(proof)) > MAX_PROOF:
+            return None  # it would not fit; a sender who asks for proofs will not use the record
+        return proof
 
     async def close(self) -> None:
         """Give up what is under way."""

@@ -1,0 +1,87 @@
+"""Section [discovery.directory]: the directories this gateway asks."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from gateway.config.base import FilePath, Flag, Seconds, Section, Text
+from gateway.config.oob import ServiceUrl
+
+
+class DirectoryServer(Section):
+    """A directory and how we may ask it."""
+
+    url: ServiceUrl = Field(description="https URL of the directory, which is its name.")
+    key: Text | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9_-]{43}$",
+        description="Thumbprint (RFC 7638) of the key that signs its answers; absent: whatever key "
+        "it publishes, for which its TLS certificate stands.",
+    )
+    token: SecretStr | None = Field(default=None, description="Bearer token we present.")
+    token_file: FilePath | None = Field(
+        default=None, description="File whose first line is that token."
+    )
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("give one of 'token' and 'token_file'")
+        return self
+
+
+class DirectoryClientSection(Section):
+    """Directories: records signed by the owners of numbers, with proof."""
+
+    owner_trust_anchors: tuple[FilePath, ...] = Field(
+        min_length=1,
+        description="PEM roots of authorities for single numbers, whose certificates may sign "
+        "records.",
+    )
+    budget_seconds: Seconds = Field(
+        default=1.0, gt=0, le=30, description="Time for all directories, asked at the same time."
+    )
+    require_logged: Flag = Field(
+        default=False,
+        description="Use only records whose proof of being in a trusted log holds.",
+    )
+    tags: tuple[Text, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Tags of records that are preferred, such as business.",
+    )
+    trust_anchors: FilePath | None = Field(
+        default=None, description="PEM trust anchors of the servers; the system's if absent."
+    )
+    certificate: FilePath | None = Field(
+        default=None, description="PEM chain of our TLS client certificate."
+    )
+    private_key: FilePath | None = Field(
+        default=None, description="PEM private key of that certificate."
+    )
+    prefix_map: FilePath | None = Field(
+        default=None,
+        description="Signed map of prefixes to directories; absent: all are asked for every "
+        "number.",
+    )
+    prefix_map_key: FilePath | None = Field(
+        default=None, description="PEM public key (P-256) of whoever signs the map."
+    )
+    server: tuple[DirectoryServer, ...] = Field(
+        default=(), max_length=64, description="The directories, and how we may ask them."
+    )
+
+    @model_validator(mode="after")
+    def _has_somebody_to_ask(self) -> Self:
+        if not self.server and self.prefix_map is None:
+            raise ValueError("needs a [[discovery.directory.server]] or a prefix_map")
+        if (self.prefix_map is None) != (self.prefix_map_key is None):
+            raise ValueError("prefix_map and prefix_map_key go together")
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("certificate and private_key go together")
+        urls = [server.url for server in self.server]
+        if len(set(urls)) < len(urls):
+            raise ValueError("a directory is named twice")
+        return self

@@ -1,0 +1,236 @@
+"""Directories as a source of URIs: all asked at once, what they say merged, none favoured."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+from cryptography import x509
+
+from discovery.directory.answer import Status
+from discovery.directory.client import CheckedAnswer, LogProofs
+from discovery.directory.identifier import Identifier, Scheme
+from discovery.directory.merging import ProvenRecord, merge
+from discovery.directory.prefix_map import PrefixMap, read_prefix_map
+from discovery.directory.reason import Refused
+from discovery.directory.selection import select
+from discovery.model import Assurance, FoundUri, Outcome, Service
+from discovery.sources import SourceAnswer
+from gateway.config.directory_client import DirectoryClientSection
+from gateway.config.files import read_file, read_secret
+from gateway.config.load import ConfigError
+from gateway.directory.keys import EcKey, TrustedChains
+from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
+from gateway.http.fetch import AddressSource, client_context
+from gateway.http.service_client import ServiceClient
+from stir.certificates.certificate import MalformedCredential, load_public_key
+
+_log = structlog.get_logger("directories")
+NAME: Final = "directory"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolicy:
+    """What of a record is used: by logged ones only or any, for users of which domains, which tags.
+
+    `budget`: seconds for all directories together.
+    """
+
+    budget: float
+    require_logged: bool = False
+    own_domains: frozenset[str] = frozenset()
+    tags: tuple[str, ...] = ()
+
+
+class DirectorySource:
+    """A `Source`. `prefixes` None: every directory is asked for every number.
+
+    wall_clock gives epoch seconds.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        connections: Iterable[DirectoryConnection],
+        policy: SourcePolicy,
+        wall_clock: Callable[[], float],
+        *,
+        prefixes: PrefixMap | None = None,
+        clients: Sequence[ServiceClient] = (),
+    ) -> None:
+        self._connections = {each.url: each for each in connections}
+        self._policy = policy
+        self._wall_clock = wall_clock
+        self._prefixes = prefixes
+        self._clients = tuple(clients)
+
+    async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
+        csi = Identifier(Scheme.TEL, number)
+        connections = self._responsible(csi)
+        if not connections:
+            return SourceAnswer(Outcome.NOT_FOUND, "no directory is responsible")
+        answers, failures = await self.ask_all(connections, csi, service)
+        if not answers:
+            return SourceAnswer(Outcome.UNAVAILABLE, "; ".join(failures))
+        return self._concluded(answers, failures, service)
+
+    async def ask_all(
+        self, connections: Collection[DirectoryConnection], csi: Identifier, service: Service | None
+    ) -> tuple[list[CheckedAnswer], list[str]]:
+        """Ask directories side by side; return what they said, and why some said nothing."""
+        asked = (each.ask(csi, service, timeout=self._policy.budget) for each in connections)
+        answers: list[CheckedAnswer] = []
+        failures: list[str] = []
+        for result in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(result, DirectoryFailed):
+                failures.append(f"{_host(result.culprit)}: {result.detail}")
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                answers.append(result)
+                failures += [
+                    f"{_host(result.directory)}: record {why.reason}" for why in result.refused
+                ]
+        return answers, failures
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            await client.close()
+
+    def _responsible(self, csi: Identifier) -> list[DirectoryConnection]:
+        if self._prefixes is None:
+            return list(self._connections.values())
+        if self._wall_clock() >= self._prefixes.expires_at:
+            _log.warning("prefix map has expired", culprit="discovery.directory.prefix_map")
+            return []
+        names = self._prefixes.directories(csi)
+        return [self._connections[each.url] for each in names if each.url in self._connections]
+
+    def _concluded(
+        self, answers: list[CheckedAnswer], failures: list[str], service: Service
+    ) -> SourceAnswer:
+        merged = merge([record for answer in answers for record in answer.records])
+        trouble = "; ".join(failures)
+        if merged.status is Status.CONFLICT:
+            owners = f"conflict: {len(merged.records)} owners"
+            return SourceAnswer(Outcome.REFUSED, f"{owners}; {trouble}" if trouble else owners)
+        if merged.status is Status.NONE:
+            return SourceAnswer(Outcome.NOT_FOUND, trouble)
+        if merged.status is Status.OPTOUT:
+            return SourceAnswer(Outcome.DECLINED, "opted out")
+        (record,) = merged.records
+        if self._policy.require_logged and not record.logged:
+            return SourceAnswer(Outcome.REFUSED, "record is not logged")
+        uris = self._uris(record, service)
+        if not uris:
+            return SourceAnswer(Outcome.NOT_FOUND, trouble)
+        return SourceAnswer(Outcome.FOUND, trouble, uris)
+
+    def _uris(self, proven: ProvenRecord, service: Service) -> tuple[FoundUri, ...]:
+        maps = select(
+            proven.record,
+            service,
+            own_domains=self._policy.own_domains,
+            wanted_tags=self._policy.tags,
+        )
+        assurance = Assurance.LOGGED if proven.logged else Assurance.SIGNED
+        # Places instead of prio: what is equal there was ordered without favour already.
+        return tuple(
+            FoundUri(service, each.uri, each.msp, place, assurance, proven.usable_until)
+            for place, each in enumerate(maps)
+        )
+
+
+def make_directory_source(
+    settings: DirectoryClientSection | None,
+    dns: AddressSource,
+    *,
+    own_domains: frozenset[str] = frozenset(),
+    wall_clock: Callable[[], float] = time.time,
+    logs: LogProofs | None = None,
+) -> DirectorySource | None:
+    """Make the source of [discovery.directory], or None without it. Raises ConfigError."""
+    if settings is None:
+        return None
+    key = "discovery.directory"
+    chains = TrustedChains(_anchors(settings.owner_trust_anchors, f"{key}.owner_trust_anchors"))
+    client = ServiceClient(dns, _context(settings, key))
+    prefixes = _prefix_map(settings, key, wall_clock())
+    pinned = {server.url: server.key for server in settings.server}
+    tokens: dict[str, str | None] = {}
+    for index, server in enumerate(settings.server):
+        given = server.token is not None or server.token_file is not None
+        name = f"{key}.server[{index}].token"
+        tokens[server.url] = read_secret(server.token, server.token_file, name) if given else None
+    if prefixes is not None:
+        pinned |= _pinned(prefixes)
+    connections = [
+        DirectoryConnection(
+            url,
+            thumbprint,
+            PlainWay(client, tokens.get(url)),
+            client,
+            chains,
+            wall_clock,
+            logs=logs,
+        )
+        for url, thumbprint in pinned.items()
+    ]
+    policy = SourcePolicy(
+        settings.budget_seconds, settings.require_logged, own_domains, settings.tags
+    )
+    return DirectorySource(connections, policy, wall_clock, prefixes=prefixes, clients=(client,))
+
+
+def _pinned(prefixes: PrefixMap) -> Mapping[str, str]:
+    return {name.url: name.key for names in prefixes.prefixes.values() for name in names}
+
+
+def _prefix_map(settings: DirectoryClientSection, key: str, now: float) -> PrefixMap | None:
+    if settings.prefix_map is None or settings.prefix_map_key is None:
+        return None
+    try:
+        pem = read_file(settings.prefix_map_key, f"{key}.prefix_map_key")
+        authority = EcKey(load_public_key(pem).public_key)
+    except MalformedCredential as error:
+        raise ConfigError(f"{key}.prefix_map_key", str(error)) from None
+    try:
+        text = read_file(settings.prefix_map, f"{key}.prefix_map").decode("ascii")
+        return read_prefix_map(text.strip(), authority, now)
+    except (UnicodeDecodeError, Refused) as error:
+        raise ConfigError(f"{key}.prefix_map", str(error)) from None
+
+
+def _anchors(paths: tuple[Path, ...], key: str) -> list[x509.Certificate]:
+    anchors: list[x509.Certificate] = []
+    for index, path in enumerate(paths):
+        try:
+            anchors += x509.load_pem_x509_certificates(read_file(path, f"{key}[{index}]"))
+        except ValueError:
+            raise ConfigError(f"{key}[{index}]", f"{path} holds no PEM certificate") from None
+    return anchors
+
+
+def _context(settings: DirectoryClientSection, key: str) -> ssl.SSLContext:
+    try:
+        context = client_context(settings.trust_anchors)
+    except OSError:
+        raise ConfigError(f"{key}.trust_anchors", "cannot be read as PEM certificates") from None
+    if settings.certificate is not None and settings.private_key is not None:
+        try:
+            context.load_cert_chain(settings.certificate, settings.private_key)
+        except OSError:
+            raise ConfigError(f"{key}.certificate", "and private_key are no pair") from None
+    return context
+
+
+def _host(url: str) -> str:
+    return url.split("/", 3)[2]
