@@ -10,11 +10,16 @@ from discovery.model import FoundUri, Outcome, Service
 
 @dataclass(frozen=True, slots=True)
 class SourceAnswer:
-    """What a source says about a number; `detail` holds no number and no token."""
+    """What a source says about a number; `detail` holds no number and no token.
+
+    `final`: no other source may be used instead, since the number's owner has opted out, or two
+    claim to be the owner.
+    """
 
     outcome: Outcome
     detail: str = ""
     uris: tuple[FoundUri, ...] = ()
+    final: bool = False
 
 
 class Source(Protocol):

@@ -32,6 +32,7 @@ from gateway.calls.wiring import Wiring
 from gateway.config.base import NumberSet
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.directory_source import directory_seconds, make_directory_source
 from gateway.http.admin import admin_application
 from gateway.http.listener import HttpListener
 from gateway.keys import Keys, derived_key
@@ -178,7 +179,14 @@ class Gateway:
         settings, spin = self.config.discovery, self.config.spin
         seconds = spin.answer_timeout_seconds if spin is not None else 0.0
         self._enum = enum_source(settings.enum, self._resolver)
+        provider = self.config.provider
+        self._directory = make_directory_source(
+            settings.directory,
+            self._resolver,
+            own_domains=frozenset({provider.domain, *provider.further_domains}),
+        )
         made: dict[str, tuple[Source | None, float]] = {
+            "directory": (self._directory, directory_seconds(settings.directory)),
             "enum": (self._enum, settings.enum.budget_seconds if settings.enum else 0.0),
             "spin": (self._spin.source if self._spin is not None else None, seconds),
         }
@@ -208,6 +216,8 @@ class Gateway:
             await self._bindings.create_tables()
         except BindingsUnavailable as error:
             raise ConfigError("provider.state_directory", f"database: {error}") from None
+        if self._directory is not None:
+            stack.push_async_callback(self._directory.close)
         stack.push_async_callback(self.resolver.close)
         stack.push_async_callback(self._media.close)
         stack.push_async_callback(self._stir.stop)

@@ -121,11 +121,12 @@ class DirectorySource:
         trouble = "; ".join(failures)
         if merged.status is Status.CONFLICT:
             owners = f"conflict: {len(merged.records)} owners"
-            return SourceAnswer(Outcome.REFUSED, f"{owners}; {trouble}" if trouble else owners)
+            detail = f"{owners}; {trouble}" if trouble else owners
+            return SourceAnswer(Outcome.REFUSED, detail, final=True)
         if merged.status is Status.NONE:
             return SourceAnswer(Outcome.NOT_FOUND, trouble)
         if merged.status is Status.OPTOUT:
-            return SourceAnswer(Outcome.DECLINED, "opted out")
+            return SourceAnswer(Outcome.DECLINED, "opted out", final=True)
         (record,) = merged.records
         if self._policy.require_logged and not record.logged:
             return SourceAnswer(Outcome.REFUSED, "record is not logged")
@@ -188,6 +189,11 @@ def make_directory_source(
         settings.budget_seconds, settings.require_logged, own_domains, settings.tags
     )
     return DirectorySource(connections, policy, wall_clock, prefixes=prefixes, clients=(client,))
+
+
+def directory_seconds(settings: DirectoryClientSection | None) -> float:
+    """Return what the source gets: its own budget, and a little to put the answers together."""
+    return 0.0 if settings is None else settings.budget_seconds + 0.1
 
 
 def _pinned(prefixes: PrefixMap) -> Mapping[str, str]:

@@ -1,7 +1,8 @@
 """From a number to URIs: the cache, then the sources in order, each within its time.
 
 Sources that stand together are asked at once and their answers merged, the best assured first
-(discovery.ranking); an answer assured less than its service requires does not end the search.
+(discovery.ranking); an answer assured less than its service requires does not end the search, one
+that is final does, whatever others found.
 Equal questions under way are asked once. What was found is kept by the cache; what was not found
 is not asked again for a short while, so that a redialling caller sends no second text message.
 """
@@ -168,6 +169,8 @@ class Resolver:
         for stage in self._stages:
             left = self._limits.budget - (time.monotonic() - started)
             answers = await self._ask_stage(stage, question, left, asked)
+            if any(answer.final for answer in answers):
+                break
             usable = self._usable(answers, question)
             if usable:
                 self._keep(question, usable)

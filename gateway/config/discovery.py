@@ -21,6 +21,7 @@ from gateway.config.base import (
     Section,
     Text,
 )
+from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.enum_trees import EnumTrees
 
 SourceName = Literal["cache", "directory", "enum", "spin"]
@@ -72,6 +73,9 @@ class Discovery(Section):
     )
     required_assurance: RequiredAssurance = Field(
         default=RequiredAssurance(), description="The assurance a service needs."
+    )
+    directory: DirectoryClientSection | None = Field(
+        default=None, description="Directories asked; absent: none."
     )
     enum: EnumTrees | None = Field(default=None, description="Private ENUM trees; absent: none.")
     budget_seconds: Seconds = Field(

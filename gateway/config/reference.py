@@ -63,6 +63,16 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "attestation.attest": "A",
     "attestation.origid": "123e4567-e89b-42d3-a456-426614174002",
     "verstat.name": "pbx",
+    "discovery.directory.owner_trust_anchors": ["keys/number-root.pem"],
+    "discovery.directory.trust_anchors": "keys/https-roots.pem",
+    "discovery.directory.certificate": "keys/https.pem",
+    "discovery.directory.private_key": "keys/https.key",
+    "discovery.directory.prefix_map": "keys/prefixes.jws",
+    "discovery.directory.prefix_map_key": "keys/prefixes.pem",
+    "discovery.directory.server.url": "https://dp.example",
+    "discovery.directory.server.key": "cfvGzCmxVjKyeomGY3lSvt8WDeZ_7lfYO7p0TkC6B-0",
+    "discovery.directory.server.token": "change-me-please-16",
+    "discovery.directory.server.token_file": "keys/directory.token",
     "discovery.enum.tree.suffix": "e164.edge.example",
     "discovery.enum.tree.ds": [
         "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"

@@ -133,7 +133,7 @@ class Owner:
     def order(self, operation: Operation, **changes: Any) -> str:
         values: dict[str, Any] = {
             "operation": operation,
-            "audience": "https://dp.example",
+            "audience": self.world.config.directory.url,
             "csi": self.csi,
             "issued_at": int(self.world.clock.now),
             "point": self.signer.public.point,
@@ -155,13 +155,26 @@ class Owner:
 class DirectoryWorld:
     """Roots, an authority for numbers, and the configuration of one directory in a folder."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    def __init__(
+        self, folder: Path, *, shared: DirectoryWorld | None = None, **changes: Any
+    ) -> None:
+        """`shared`: another directory's world, with whose authorities and clock this one lives."""
         self.folder = folder
-        self.clock = Clock()
-        self.number_root = make_root("Number root", NOW - DAY)
-        self.number_ca = make_intermediate(self.number_root, "Number CA", NOW - DAY)
-        self.provider_root = make_root("STI root", NOW - DAY)
-        self.tls_root = make_root("TLS root", _real_now() - DAY)
+        self.clock: Clock
+        self.number_root: Authority
+        self.number_ca: Authority
+        self.provider_root: Authority
+        self.tls_root: Authority
+        if shared is None:
+            self.clock = Clock()
+            self.number_root = make_root("Numbers", NOW - DAY)
+            self.number_ca = make_intermediate(self.number_root, "Number CA", NOW - DAY)
+            self.provider_root = make_root("STI", NOW - DAY)
+            self.tls_root = make_root("TLS", _real_now() - DAY)
+        else:
+            self.clock, self.number_root = shared.clock, shared.number_root
+            self.number_ca, self.provider_root = shared.number_ca, shared.provider_root
+            self.tls_root = shared.tls_root
         self.couriers = FakeCouriers()
         self.config = self._configuration(changes)
         self.keys = load_directory_keys(self.config)
@@ -196,7 +209,7 @@ class DirectoryWorld:
 
     def checker(self) -> AnswerChecker:
         """A sender's checks of this directory's answers."""
-        return AnswerChecker("https://dp.example", self.keys.signer.public, self.chains)
+        return AnswerChecker(self.config.directory.url, self.keys.signer.public, self.chains)
 
     def _configuration(self, changes: dict[str, Any]) -> DirectoryConfig:
         issued = issue_tls_certificate(
@@ -206,6 +219,7 @@ class DirectoryWorld:
         _write_authority(self.folder / "ca", self.number_ca)
         (self.folder / "https.pem").write_bytes(issued.chain_pem)
         (self.folder / "https.key").write_bytes(issued.key_pem)
+        (self.folder / "numbers.pem").write_bytes(self.number_root.certificate_pem)
         (self.folder / "tls-root.pem").write_bytes(self.tls_root.certificate_pem)
         (self.folder / "providers.pem").write_bytes(self.provider_root.certificate_pem)
         directory = {
@@ -231,8 +245,9 @@ class DirectoryWorld:
         made = DirectoryConfig.model_validate(
             {"directory": directory, "authority": authority, "mail": mail, "sms": sms, **changes}
         )
-        # any free port, which the configuration of a service does not allow
-        section = made.directory.model_copy(update={"port": 0})
+        # that of the URL, or any free one, which the configuration of a service does not allow
+        port = made.directory.url.split("/")[2].partition(":")[2]
+        section = made.directory.model_copy(update={"port": int(port or 0)})
         return made.model_copy(update={"directory": section})
 
 
