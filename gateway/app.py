@@ -133,7 +133,12 @@ class Gateway:
             clock=time.time,
             out_of_band=self._stir.out_of_band,
             caller_data=CallerDataPolicy(config),
-            caller_display=CallerDisplay(config.stir.caller_display, self._fetch, time.time),
+            caller_display=CallerDisplay(
+                config.stir.caller_display,
+                # of its own: pictures must not take the places that certificates wait for
+                make_fetch_client(config, self._resolver),
+                time.time,
+            ),
         )
         self._ending = Ending(
             self.calls, listeners, forwarder, next_hops, self.metrics, self._records, time.time

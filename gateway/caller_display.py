@@ -16,12 +16,14 @@ from sip.fields import NameAddr
 from sip.headers import Headers
 from sip.message import Request
 from stir.extensions.rcd_integrity import Link, check_content, digest_input, links, links_in_card
+from stir.reason import Reason
 from stir.rich_call_data import RichCallData, rich_call_data, verified_priorities
 from stir.verdict import CallVerdict, Check
 
 MAX_FETCHES: Final = 6
 MAX_KEPT: Final = 256
 KEEP_SECONDS: Final = 300.0
+FETCH_SECONDS: Final = 3.0
 MAX_CARD: Final = 4_096
 MAX_NAME: Final = 128
 MAX_REASON: Final = 64
@@ -31,7 +33,7 @@ _ANONYMOUS: Final = "anonymous"
 class CallerDisplay:
     """Shows verified names, icons, cards and reasons; fetches by policy what links point to.
 
-    clock gives epoch seconds. At most 6 fetches a call, each within the client's limits; what was
+    clock gives epoch seconds. At most 8 fetches a call and 3 s for all of them; what was
     fetched is kept for 5 minutes, 256 at most, so that many calls fetch once.
     """
 
@@ -53,7 +55,7 @@ class CallerDisplay:
             headers = headers.without("Call-Info")
         if data is None:
             return _without_word_of_others(headers), []
-        parts, checks = await self._verified_parts(data)
+        parts, checks = await self._in_time(data)
         reason = None if data.call_reason is None else _line(data.call_reason, MAX_REASON)
         value = call_info_value(parts, reason, verified=True)
         return with_call_info(headers, value), checks
@@ -75,6 +77,18 @@ class CallerDisplay:
         if written.strip().lower() == _ANONYMOUS:
             return headers
         return headers.replace("From", str(NameAddr(None, shown.uri, shown.params)))
+
+    async def _in_time(
+        self, data: RichCallData
+    ) -> tuple[list[tuple[str, str, str | None]], list[Check]]:
+        """The parts that are verified in time: icons behind cards must not add up."""
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                return await self._verified_parts(data)
+        except TimeoutError:
+            reason = Reason.CALLER_DATA_UNAVAILABLE
+            got = f"not all of it within {FETCH_SECONDS:g} s"
+            return [], [Check("caller_data_content", "unavailable", reason, got)]
 
     async def _verified_parts(
         self, data: RichCallData
