@@ -69,13 +69,6 @@ class Passport(NamedTuple):
         return value if type(value) is int else None
 
     @property
-    def orig_number(self) -> str | None:
-        """The `orig.tn` claim as written, None where the originator is a URI."""
-        orig = self.payload.get("orig")
-        value = orig.get("tn") if isinstance(orig, dict) else None
-        return value if isinstance(value, str) else None
-
-    @property
     def attest(self) -> str | None:
         """The SHAKEN attestation, `A`, `B` or `C` (RFC 8588 section 4)."""
         value = self.payload.get("attest")

@@ -8,6 +8,7 @@ from cryptography import x509
 
 from gateway.config.oob import CallPlacement
 from gateway.config.root import Config
+from gateway.config.stir import Verification
 from gateway.http.call_placement import CallPlacementServer, CallPlacementSettings
 from gateway.http.call_placement_client import CallPlacementClient
 from gateway.http.credentials import CertificateSource
@@ -53,9 +54,20 @@ def make_out_of_band(
         keys.authentication,
         identity,
         wall_clock=wall_clock,
-        keep=2.0 * verification.freshness_seconds if verification is not None else 0.0,
+        keep=_usable(verification),
         accept_asserted=verification is not None and verification.accept_asserted_identity,
     )
+
+
+def _usable(verification: Verification | None) -> float:
+    """How long after it was signed a PASSporT may verify a call, at most, in seconds.
+
+    Its `iat` may lie ahead of our clock, and that of a forwarded call well behind.
+    """
+    if verification is None:
+        return 0.0
+    fresh = verification.freshness_seconds
+    return float(fresh + max(fresh, verification.diverted_freshness_seconds or 0))
 
 
 def make_call_placement(
