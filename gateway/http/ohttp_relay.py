@@ -1,0 +1,142 @@
+"""The Oblivious Relay Resource, run by somebody other than the gateway (RFC 9458 section 6.2).
+
+`POST /relay/{name}` goes to the gateway configured under that name and to nowhere else. The relay
+knows who asks and not what; it passes on the content and nothing besides, and logs no sender.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import structlog
+from aiohttp import web
+
+from discovery.privacy.encapsulation import REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE
+from discovery.privacy.ohttp import MAX_REQUEST, MAX_RESPONSE, PROBLEM_MEDIA_TYPE
+from discovery.spin.limits import RateLimit, SlidingWindow
+from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
+from gateway.http.guard import GuardPolicy, check_url
+from gateway.http.ohttp_gateway import read_octets
+from gateway.http.problem import Problem
+from gateway.http.service_client import ServiceClient
+
+_log = structlog.get_logger("ohttp_relay")
+
+RELAY_PATH: Final = "/relay/{name}"
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+_MAX_PROBLEM: Final = 4_096
+_IPV6_NETWORK: Final = 64
+
+
+class Poster(Protocol):
+    """Posts to a URL, as GuardedClient does; raises FetchFailed, FetchRefused."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched: ...
+
+
+class KeptConnections:
+    """A Poster to services the operator named: one pool of connections for the requests of all,
+    so that no connection stands for a client, and no handshake is paid for each."""
+
+    def __init__(self, client: ServiceClient, *, timeout: float = 10.0) -> None:
+        self._client = client
+        self._timeout = timeout
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
+        """Post a body. Raises FetchFailed."""
+        return await self._client.request(
+            "POST", url, timeout=self._timeout, headers=headers, body=body
+        )
+
+
+class OhttpRelay:
+    """Forwards to a few gateways for anybody, so many a source.
+
+    gateways: https URLs by the name in our path; guard: what such a URL may look like. per_source:
+    for an IPv4 address or an IPv6 /64. wall_clock: epoch seconds. Raises
+    gateway.http.guard.UrlRefused from the constructor for a URL that is none.
+    """
+
+    def __init__(
+        self,
+        gateways: Mapping[str, str],
+        poster: Poster,
+        *,
+        guard: GuardPolicy | None = None,
+        per_source: RateLimit | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        for url in gateways.values():
+            check_url(url, guard or GuardPolicy())
+        self._gateways = dict(gateways)
+        self._poster = poster
+        self._sources = SlidingWindow(per_source or RateLimit(600, 60.0))
+        self._wall_clock = wall_clock
+        self.forwarded = 0
+        self.refused: Counter[int] = Counter()
+
+    def add_to(self, application: web.Application) -> None:
+        """Add the resource to an application that has the `problems` middleware."""
+        application.router.add_post(RELAY_PATH, self._post)
+
+    async def _post(self, request: web.Request) -> web.Response:
+        try:
+            return await self._forward(request)
+        except Problem as problem:
+            self.refused[problem.status] += 1
+            raise
+
+    async def _forward(self, request: web.Request) -> web.Response:
+        url = self._gateways.get(request.match_info["name"])
+        if url is None:
+            raise Problem(404, headers=_NO_STORE)
+        if not self._sources.take(_source(request.remote), self._wall_clock()):
+            raise Problem(429, headers={"Retry-After": "1", **_NO_STORE})
+        body = await read_octets(request, REQUEST_MEDIA_TYPE, MAX_REQUEST)
+        if not body:
+            raise Problem(400, "no content", headers=_NO_STORE)
+        # A request of our own with the content alone: no field of the client's, nor one about it.
+        headers = {"Content-Type": REQUEST_MEDIA_TYPE}
+        try:
+            answer = await self._poster.post(url, body, headers)
+        except FetchFailed as error:
+            _log.warning("gateway failed", culprit=error.culprit, reason=str(error.reason))
+            raise _failure(error.reason) from None
+        except FetchRefused as error:
+            _log.error("gateway refused by our guard", detail=error.detail)
+            raise Problem(502, headers=_NO_STORE) from None
+        self.forwarded += 1
+        return _passed_on(answer)
+
+
+def _failure(reason: FailureReason) -> Problem:
+    if reason is FailureReason.BUSY:
+        return Problem(503, headers={"Retry-After": "1", **_NO_STORE})
+    return Problem(504 if reason is FailureReason.TIMEOUT else 502, headers=_NO_STORE)
+
+
+def _passed_on(answer: Fetched) -> web.Response:
+    """Return the gateway's answer: content and its type, no other field (they might track)."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.status == 200 and kind == RESPONSE_MEDIA_TYPE and len(answer.body) <= MAX_RESPONSE:
+        return web.Response(body=answer.body, content_type=kind, headers=_NO_STORE)
+    # An outdated key, for instance (section 5.3): the client should hear of that.
+    if 400 <= answer.status < 500 and kind == PROBLEM_MEDIA_TYPE:
+        body = answer.body[:_MAX_PROBLEM]
+        return web.Response(status=answer.status, body=body, content_type=kind, headers=_NO_STORE)
+    raise Problem(503 if answer.status == 503 else 502, headers=_NO_STORE)
+
+
+def _source(remote: str | None) -> str:
+    """Return what counts as one source: an address, of IPv6 the network that one host may have."""
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.IPv6Network((address, _IPV6_NETWORK), strict=False))
+    return str(address)
