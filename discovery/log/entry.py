@@ -8,9 +8,8 @@ or removal, hidden behind a nonce, so that not even a guess of it can be tested.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from hashlib import sha256
 from typing import Final, Protocol
 
 from discovery.log.merkle import hash_leaf
@@ -22,14 +21,17 @@ NONCE_SIZE: Final = 32
 ENTRY_SIZE: Final = 2 + LABEL_SIZE + 32
 _COMMITMENT: Final = b"spin directory log: commitment, version 1\n"
 _LABEL: Final = b"spin directory log: label, version 1\n"
+_NONCE: Final = b"spin directory log: nonce, version 1\n"
 
 
 class EntryType(IntEnum):
-    """What is bound to a label: an owner's record, a number certificate, or their removal."""
+    """What happened to an identifier: an owner's record, a certificate for it, a removal of the
+    record, or a claim: a key that asks for it while another one holds it."""
 
     RECORD = 1
     CERTIFICATE = 2
     REMOVAL = 3
+    CLAIM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,20 @@ def log_entry(entry_type: EntryType, label: bytes, content: bytes, nonce: bytes)
     return LogEntry(entry_type, label, commit(content, nonce))
 
 
-def keyed_label(key: bytes, identifier: str) -> bytes:
-    """Return the label of an identifier (`tel:+12125550123`) under a directory's secret key.
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What stands for an identifier in the log; `proof` shows that it is the only one."""
 
-    Nobody else can compute or check it; the owner learns it when registering. Where others have to
-    check labels, they come from the VOPRF instead, with a LabelVerifier. Raises ValueError for a
-    key of less than 32 octets.
-    """
-    if len(key) < 32:
-        raise ValueError("the key of labels has at least 32 octets")
-    return hmac.digest(key, _LABEL + sha256(identifier.encode()).digest(), "sha256")
+    value: bytes
+    proof: bytes = field(default=b"", repr=False)
+
+
+class Labels(Protocol):
+    """Whoever makes the labels of a directory, one for each identifier, always the same."""
+
+    def label(self, identifier: str) -> Label:
+        """Return the label of `tel:+12125550123` or `mailto:...`, spelled canonically."""
+        ...
 
 
 class LabelVerifier(Protocol):
@@ -94,3 +100,28 @@ class LabelVerifier(Protocol):
     def is_label_of(self, label: bytes, identifier: str, proof: bytes) -> bool:
         """Tell it; `proof` came with the answer and may be anything."""
         ...
+
+
+class KeyedLabels:
+    """Labels by a secret key. Nobody else can compute or check them.
+
+    The owner learns the label when registering. Raises ValueError for a key of less than 32
+    octets.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < 32:
+            raise ValueError("the key of labels has at least 32 octets")
+        self._key = key
+
+    def label(self, identifier: str) -> Label:
+        """Return HMAC-SHA256 of the identifier."""
+        return Label(hmac.digest(self._key, _LABEL + identifier.encode(), "sha256"))
+
+
+def derived_nonce(key: bytes, label: bytes, content: bytes) -> bytes:
+    """Return a nonce that nobody guesses, from a secret key of 32 octets and what it is for.
+
+    So the directory stores no nonces, and logging the same again gives the same entry.
+    """
+    return hmac.digest(key, _NONCE + label + content, "sha256")

@@ -116,11 +116,15 @@ class CompactRange:
     """
 
     def __init__(self, size: int = 0, roots: Iterable[bytes] = ()) -> None:
-        self._roots = list(roots)
-        self._size = size
-        fits = 0 <= size <= MAX_SIZE and len(self._roots) == size.bit_count()
-        if not fits or any(len(root) != HASH_SIZE for root in self._roots):
+        given = list(roots)
+        fits = 0 <= size <= MAX_SIZE and len(given) == size.bit_count()
+        if not fits or any(len(root) != HASH_SIZE for root in given):
             raise ValueError("the hashes do not fit the size")
+        self._size = size
+        # By height; the root of 2**height leaves where that bit of the size is set.
+        self._by_height = [
+            given.pop() if size >> height & 1 else None for height in range(size.bit_length())
+        ]
 
     @property
     def size(self) -> int:
@@ -130,17 +134,30 @@ class CompactRange:
     @property
     def roots(self) -> tuple[bytes, ...]:
         """Roots of the perfect subtrees, the largest first."""
-        return tuple(self._roots)
+        return tuple(root for root in reversed(self._by_height) if root is not None)
 
-    def append(self, leaf: bytes) -> None:
-        """Add the hash of one more leaf."""
-        node, size = leaf, self._size
-        while size & 1:
-            node = hash_children(self._roots.pop(), node)
-            size >>= 1
-        self._roots.append(node)
-        self._size += 1
+    def extend(self, leaves: Sequence[bytes]) -> list[list[bytes]]:
+        """Add the hashes of leaves; return the new roots of perfect subtrees by height, from 0 up.
+
+        The first list is `leaves` itself; what a log stores is these, behind those it has.
+        """
+        added: list[list[bytes]] = []
+        fresh = list(leaves)
+        self._size += len(fresh)
+        while fresh:
+            height = len(added)
+            if height == len(self._by_height):
+                self._by_height.append(None)
+            added.append(fresh)
+            waiting = self._by_height[height]
+            row = fresh if waiting is None else [waiting, *fresh]
+            self._by_height[height] = row[-1] if len(row) % 2 else None
+            fresh = [
+                sha256(b"\x01" + left + right).digest()
+                for left, right in zip(row[::2], row[1::2], strict=False)
+            ]
+        return added
 
     def root(self) -> bytes:
         """Return the root of the whole tree."""
-        return joined_root(self._roots)
+        return joined_root(self.roots)

@@ -51,6 +51,11 @@ class SeenCheckpoints:
         """Return those whose consistency with the others is still to be proven."""
         return [self._by_size[size] for size in self._unproven]
 
+    def latest_proven(self) -> SignedCheckpoint | None:
+        """Return the largest that is not waiting for a proof; None where all are, or none is."""
+        sizes = [size for size in self._by_size if size not in self._unproven]
+        return self._by_size[max(sizes)] if sizes else None
+
     def proven(self, signed: SignedCheckpoint) -> None:
         """Take note that a checkpoint is consistent with the log as it is followed."""
         self._unproven.pop(signed.checkpoint.size, None)

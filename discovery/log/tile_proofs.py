@@ -1,4 +1,4 @@
-"""Inclusion and consistency proofs out of tiles: first which tiles, then the hashes.
+"""Inclusion and consistency proofs out of stored nodes, or out of tiles: first which, then hashes.
 
 A proof is a list of spans of leaves (RFC 9162 sections 2.1.3.1 and 2.1.4.1); a span is a few
 perfect subtrees; the root of a perfect subtree is computed from hashes of one tile.
@@ -14,6 +14,8 @@ from discovery.log.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, decode_tile, tile
 
 Span: TypeAlias = tuple[int, int]
 ReadTile: TypeAlias = Callable[[Tile], bytes]
+# Of height and position: the root of the leaves from position << height, 2**height of them.
+ReadNode: TypeAlias = Callable[[int, int], bytes]
 
 
 def inclusion_spans(index: int, size: int) -> list[Span]:
@@ -64,7 +66,7 @@ def tiles_of(spans: Sequence[Span], size: int) -> list[Tile]:
     """Return the tiles of a tree of `size` that the hashes of the spans are computed from."""
     tiles: dict[Tile, None] = {}
     for span in spans:
-        for start, height in _perfect(span):
+        for start, height in perfect_subtrees(span):
             tiles[_tile(start, height, size)] = None
     return list(tiles)
 
@@ -84,7 +86,7 @@ def span_hashes(spans: Sequence[Span], size: int, read: ReadTile) -> list[bytes]
         first = (start >> level_height) % TILE_WIDTH
         return perfect_root(rows[tile][first : first + (1 << (height - level_height))])
 
-    return [joined_root([root(*subtree) for subtree in _perfect(span)]) for span in spans]
+    return [joined_root([root(*subtree) for subtree in perfect_subtrees(span)]) for span in spans]
 
 
 def inclusion_path(index: int, size: int, read: ReadTile) -> list[bytes]:
@@ -97,6 +99,14 @@ def consistency_path(old_size: int, new_size: int, read: ReadTile) -> list[bytes
     return span_hashes(consistency_spans(old_size, new_size), new_size, read)
 
 
+def node_hashes(spans: Sequence[Span], read: ReadNode) -> list[bytes]:
+    """Return the Merkle tree hash of each span from stored nodes, and what `read` raises."""
+    return [
+        joined_root([read(height, start >> height) for start, height in perfect_subtrees(span)])
+        for span in spans
+    ]
+
+
 def root_of(size: int, tree_size: int, read: ReadTile) -> bytes:
     """Return the root of the first `size` leaves, read from the tiles of a tree of `tree_size`."""
     return span_hashes([(0, size)], tree_size, read)[0]
@@ -107,8 +117,8 @@ def _split(count: int) -> int:
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def _perfect(span: Span) -> list[tuple[int, int]]:
-    """Return start and height of the perfect subtrees of a span, the largest first."""
+def perfect_subtrees(span: Span) -> list[tuple[int, int]]:
+    """Return start and height of the perfect subtrees of a span of a proof, the largest first."""
     start, end = span
     found = []
     while start < end:

@@ -7,11 +7,11 @@ last tile of a level is partial. An entry bundle is the 256 entries under a tile
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from discovery.log.merkle import HASH_SIZE, MAX_SIZE, joined_root, perfect_root
+from discovery.log.merkle import HASH_SIZE
 from discovery.log.reason import LogRefusal, LogRefused
 
 TILE_HEIGHT: Final = 8
@@ -112,76 +112,6 @@ def decode_tile(data: bytes, width: int) -> list[bytes]:
     if len(data) != width * HASH_SIZE:
         raise LogRefused(LogRefusal.MALFORMED, "a tile has another width than it should")
     return [data[place : place + HASH_SIZE] for place in range(0, len(data), HASH_SIZE)]
-
-
-class TileTails:
-    """The partial tiles at the right edge of a tree: what a log needs in memory to let it grow.
-
-    At most 255 hashes a level, so below 64 kB for any tree. tails: hashes of the partial tile of
-    each level from 0 up. Raises ValueError where they do not fit the size.
-    """
-
-    def __init__(self, size: int = 0, tails: Sequence[Sequence[bytes]] = ()) -> None:
-        self._size = size
-        self._tails = [list(tail) for tail in tails]
-        widths = [(size >> (TILE_HEIGHT * level)) % TILE_WIDTH for level in range(len(tails))]
-        whole = not size >> (TILE_HEIGHT * len(tails))
-        if not 0 <= size <= MAX_SIZE or not whole or widths != [len(t) for t in self._tails]:
-            raise ValueError("the tiles do not fit the size")
-
-    @property
-    def size(self) -> int:
-        """Number of leaves."""
-        return self._size
-
-    def extend(self, leaves: Sequence[bytes]) -> list[list[bytes]]:
-        """Add hashes of leaves; return the hashes to store behind those each level has, from 0 up.
-
-        A full tile puts its root into the level above (never a partial one).
-        """
-        added: list[list[bytes]] = []
-        fresh = list(leaves)
-        self._size += len(fresh)
-        level = 0
-        while fresh:
-            if level == len(self._tails):
-                self._tails.append([])
-            added.append(fresh)
-            row = self._tails[level] + fresh
-            full = len(row) // TILE_WIDTH * TILE_WIDTH
-            self._tails[level] = row[full:]
-            fresh = [
-                perfect_root(row[place : place + TILE_WIDTH])
-                for place in range(0, full, TILE_WIDTH)
-            ]
-            level += 1
-        return added
-
-    def root(self) -> bytes:
-        """Return the root of the whole tree."""
-        roots: list[bytes] = []
-        for tail in reversed(self._tails):
-            place = 0
-            for bit in reversed(range(TILE_HEIGHT)):
-                if len(tail) >> bit & 1:
-                    roots.append(perfect_root(tail[place : place + (1 << bit)]))
-                    place += 1 << bit
-        return joined_root(roots)
-
-
-def tail_tiles(size: int) -> list[Tile | None]:
-    """Return the partial tile of each level from 0 up in a tree of `size`; None where it is empty.
-
-    Read and given to TileTails, they continue the tree.
-    """
-    tiles: list[Tile | None] = []
-    level = 0
-    while size >> (TILE_HEIGHT * level):
-        count = size >> (TILE_HEIGHT * level)
-        width = count % TILE_WIDTH
-        tiles.append(Tile(level, count // TILE_WIDTH, width) if width else None)
-        level += 1
-    return tiles
 
 
 def _index_path(index: int, width: int) -> str:

@@ -11,13 +11,12 @@ from discovery.log.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoi
 from discovery.log.cosignature import Cosigner
 from discovery.log.entry import EntryType, LogEntry, log_entry
 from discovery.log.logged import InclusionProof, LoggedAnswer, LogPolicy
-from discovery.log.merkle import hash_leaf
+from discovery.log.merkle import CompactRange, hash_leaf
 from discovery.log.note import NoteSigner
 from discovery.log.tile_proofs import consistency_path, inclusion_path
 from discovery.log.tiles import (
     Bundle,
     Tile,
-    TileTails,
     encode_bundle,
 )
 
@@ -43,12 +42,12 @@ def label(number: int) -> bytes:
 
 @dataclass(slots=True)
 class MemoryLog:
-    """Grows in memory, keeps every hash of every level."""
+    """Grows in memory, keeps every hash of every height."""
 
     signer: NoteSigner = field(default_factory=log_signer)
     entries: list[bytes] = field(default_factory=list)
-    levels: list[list[bytes]] = field(default_factory=list)
-    tails: TileTails = field(default_factory=TileTails)
+    nodes: list[list[bytes]] = field(default_factory=list)
+    tree: CompactRange = field(default_factory=CompactRange)
 
     def append(self, *entries: LogEntry) -> None:
         """Add entries."""
@@ -57,15 +56,15 @@ class MemoryLog:
     def append_raw(self, entries: Sequence[bytes]) -> None:
         """Add entries of any shape."""
         self.entries += entries
-        for level, hashes in enumerate(self.tails.extend([hash_leaf(e) for e in entries])):
-            if level == len(self.levels):
-                self.levels.append([])
-            self.levels[level] += hashes
+        for height, hashes in enumerate(self.tree.extend([hash_leaf(e) for e in entries])):
+            if height == len(self.nodes):
+                self.nodes.append([])
+            self.nodes[height] += hashes
 
     def read(self, tile: Tile) -> bytes:
         """The octets of a tile."""
         first = tile.index * 256
-        return b"".join(self.levels[tile.level][first : first + tile.width])
+        return b"".join(self.nodes[8 * tile.level][first : first + tile.width])
 
     def bundle(self, bundle: Bundle) -> bytes:
         """The octets of a bundle."""
@@ -74,7 +73,7 @@ class MemoryLog:
 
     def checkpoint(self, *cosigners: Cosigner, at: float = NOW) -> SignedCheckpoint:
         """The tree as it is now, signed, and cosigned without a question."""
-        tree = Checkpoint(self.signer.name, self.tails.size, self.tails.root())
+        tree = Checkpoint(self.signer.name, self.tree.size, self.tree.root())
         signed = sign_checkpoint(tree, self.signer)
         lines = [one.cosign(tree.text, at) for one in cosigners]
         return SignedCheckpoint(tree, signed.note.with_signatures(lines))
@@ -86,7 +85,7 @@ class MemoryLog:
 
     def consistency(self, old_size: int) -> list[bytes]:
         """That the tree of old_size became this one."""
-        return consistency_path(old_size, self.tails.size, self.read)
+        return consistency_path(old_size, self.tree.size, self.read)
 
 
 NONCE = b"n" * 32

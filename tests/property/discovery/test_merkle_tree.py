@@ -20,18 +20,18 @@ from discovery.log.tile_proofs import (
     consistency_spans,
     inclusion_path,
     inclusion_spans,
+    node_hashes,
     root_of,
+    span_hashes,
     tiles_of,
 )
 from discovery.log.tiles import (
     Bundle,
     Tile,
-    TileTails,
     bundles,
     decode_bundle,
     encode_bundle,
     parse_index_path,
-    tail_tiles,
     tile_width,
 )
 from tests.support.log_world import MemoryLog
@@ -80,23 +80,27 @@ def test_consistency_proofs_are_those_of_the_definition(one: int, two: int) -> N
 
 @given(st.lists(st.integers(0, 300), max_size=6))
 def test_a_tree_grown_in_pieces_is_the_tree_grown_at_once(pieces: list[int]) -> None:
-    tails, compact, levels = TileTails(), CompactRange(), [b""] * 3
-    size = 0
+    log = MemoryLog()
     for piece in pieces:
-        leaves = [hash_leaf(entry) for entry in (ENTRIES * 3)[size : size + piece]]
-        for level, hashes in enumerate(tails.extend(leaves)):
-            levels[level] += b"".join(hashes)
-        for leaf in leaves:
-            compact.append(leaf)
-        size += piece
-    assert tails.size == compact.size == size
-    assert tails.root() == compact.root() == naive_root((ENTRIES * 3)[:size])
-    read = [
-        _split(levels[tile.level][tile.index * 8192 :], tile.width) if tile else []
-        for tile in tail_tiles(size)
-    ]
-    assert TileTails(size, read).root() == compact.root()
-    assert CompactRange(size, compact.roots).root() == compact.root()
+        size = log.tree.size
+        log.append_raw((ENTRIES * 3)[size : size + piece])
+        log.tree = CompactRange(log.tree.size, log.tree.roots)
+    size = sum(pieces)
+    assert log.tree.size == size
+    assert log.tree.root() == naive_root((ENTRIES * 3)[:size])
+    for height, nodes in enumerate(log.nodes):
+        assert len(nodes) == size >> height
+        if nodes:
+            first = (ENTRIES * 3)[(len(nodes) - 1) << height : len(nodes) << height]
+            assert nodes[-1] == naive_root(first)
+
+
+@given(SIZES, SIZES)
+def test_nodes_and_tiles_give_the_same_hashes(one: int, two: int) -> None:
+    old, new = sorted((one, two))
+    spans = consistency_spans(old, new) + inclusion_spans(old - 1, new)
+    nodes = node_hashes(spans, lambda height, position: whole().nodes[height][position])
+    assert nodes == span_hashes(spans, new, whole().read)
 
 
 @given(st.integers(1, 2**63 - 1), st.data())
@@ -154,7 +158,3 @@ def test_verifying_noise_is_false_and_nothing_else(
     assert not verify_inclusion(root, one, two, path, other) or not path
     if root != other:
         assert not verify_consistency(one, root, two, other, path)
-
-
-def _split(data: bytes, width: int) -> list[bytes]:
-    return [data[place * 32 : place * 32 + 32] for place in range(width)]

@@ -18,7 +18,7 @@ from discovery.log.merkle import (
 )
 from discovery.log.note import NoteSigner, parse_note, parse_verifier, verified
 from discovery.log.reason import LogRefusal, LogRefused
-from discovery.log.tiles import Tile, TileTails, tail_tiles
+from discovery.log.tiles import Tile, tile_width
 
 # The eight leaves that every implementation of RFC 6962 is tested with, and their roots.
 LEAVES = [
@@ -89,12 +89,11 @@ GARDEN_KEY = (
 
 @pytest.mark.rfc(9162, "2.1.1")
 def test_the_roots_are_those_of_certificate_transparency() -> None:
-    compact, tails = CompactRange(), TileTails()
-    assert compact.root() == tails.root() == EMPTY_ROOT
+    tree = CompactRange()
+    assert tree.root() == EMPTY_ROOT
     for leaf, root in zip(LEAVES, ROOTS, strict=True):
-        compact.append(hash_leaf(leaf))
-        tails.extend([hash_leaf(leaf)])
-        assert compact.root() == tails.root() == root
+        tree.extend([hash_leaf(leaf)])
+        assert tree.root() == root
 
 
 @pytest.mark.rfc(9162, "2.1.3.2")
@@ -158,5 +157,7 @@ def test_the_checkpoint_of_a_public_log_and_two_public_witnesses_verifies() -> N
 def test_tiles_lie_where_the_specification_says() -> None:
     assert Tile(0, 1234067).path == "tile/0/x001/x234/067"
     assert Tile(0, 273, 112).path == "tile/0/273.p/112"
-    assert tail_tiles(70_000) == [Tile(0, 273, 112), Tile(1, 1, 17), Tile(2, 0, 1)]
-    assert tail_tiles(256) == [None, Tile(1, 0, 1)]
+    assert [tile_width(0, index, 70_000) for index in (0, 272, 273, 274)] == [256, 256, 112, 0]
+    assert [tile_width(1, index, 70_000) for index in (0, 1, 2)] == [256, 17, 0]
+    assert [tile_width(level, 0, 70_000) for level in (2, 3)] == [1, 0]
+    assert [tile_width(level, 0, 256) for level in (0, 1)] == [256, 1]

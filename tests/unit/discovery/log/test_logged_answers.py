@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from discovery.log.entry import EntryType, commit, keyed_label
+from discovery.log.entry import EntryType, KeyedLabels, commit, derived_nonce
 from discovery.log.logged import (
     InclusionProof,
     LoggedAnswer,
@@ -173,12 +173,15 @@ def test_a_policy_that_counts_a_witness_twice_is_none() -> None:
 
 
 def test_labels_and_commitments_show_nothing_and_are_one_for_one_content() -> None:
-    key = b"k" * 32
-    found = keyed_label(key, "tel:+12125550142")
-    assert found == keyed_label(key, "tel:+12125550142") != keyed_label(key, "tel:+12125550143")
+    labels = KeyedLabels(b"k" * 32)
+    found = labels.label("tel:+12125550142")
+    assert found == labels.label("tel:+12125550142") != labels.label("tel:+12125550143")
     assert commit(RECORD, NONCE) != commit(RECORD, b"o" * 32)
+    nonce = derived_nonce(b"k" * 32, found.value, RECORD)
+    assert nonce == derived_nonce(b"k" * 32, found.value, RECORD)
+    assert nonce != derived_nonce(b"k" * 32, found.value, b"another")
     with pytest.raises(ValueError, match="octets"):
-        keyed_label(b"short", "tel:+12125550142")
+        KeyedLabels(b"short")
     with pytest.raises(ValueError, match="octets"):
         commit(RECORD, b"")
 

@@ -1,0 +1,54 @@
+"""The logs that a relying gateway trusts, a policy each, and what it has seen of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from discovery.log.entry import EntryType
+from discovery.log.logged import LogPolicy, verify_logged
+from discovery.log.proof_members import read_proof
+from discovery.log.reason import LogRefusal, LogRefused
+from discovery.log.seen import SeenCheckpoints
+
+
+class TrustedLogs:
+    """Checks proofs of bindings by the directory they come from (its URL).
+
+    A directory that is not among the policies has no log that is trusted: nothing of it is logged.
+    """
+
+    def __init__(self, policies: Mapping[str, LogPolicy]) -> None:
+        self._policies = dict(policies)
+        self.seen = {directory: SeenCheckpoints() for directory in policies}
+
+    def refusal(
+        self,
+        directory: str,
+        csi: object,
+        digest: str,
+        proof: Mapping[str, object],
+        now: float,
+        *,
+        entry_type: EntryType = EntryType.RECORD,
+    ) -> LogRefused | None:
+        """Return why a record (its digest) does not count as logged; None where it does.
+
+        csi: the identifier, whose str() is its canonical text. proof: members of an answer, from
+        anybody.
+        """
+        policy = self._policies.get(directory)
+        if policy is None:
+            return LogRefused(LogRefusal.UNKNOWN_LOG, "no log of this directory is trusted")
+        try:
+            answer = read_proof(entry_type, digest.encode(), proof)
+            seen = self.seen[directory]
+            verify_logged(answer, policy, now, identifier=str(csi), seen=seen)
+        except LogRefused as refused:
+            return refused
+        return None
+
+    def is_logged(
+        self, directory: str, csi: object, digest: str, proof: Mapping[str, object], now: float
+    ) -> bool:
+        """Tell whether a record is in a log that is trusted for this directory."""
+        return self.refusal(directory, csi, digest, proof, now) is None
