@@ -260,7 +260,6 @@ def _read(
     """Do the checks that need no credential, on each value and on what a div-o holds."""
     inspections = tuple(Inspection(value, form, facts, policy, now) for value in values)
     for inspection in inspections:
-        inspection.siblings = inspections
         inspection.run(TOKEN_STEPS)
         if inspection.ppt == DIV_O and not inspection.stopped:
             inspection.nested = _unwrap(inspection)
@@ -314,8 +313,6 @@ def _concluded(inspections: Sequence[Inspection]) -> CallVerdict:
                 inspection.run(request_steps(inspection))
     for inspection in inspections:
         inspection.run(LAST_STEPS)
-        # They hold each other: let go, so that they need not wait for the garbage collector.
-        inspection.siblings = ()
     return decide(tuple([_verdict(each) for each in inspections]))
 
 

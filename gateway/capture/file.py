@@ -46,11 +46,6 @@ class Frame:
     data: bytes = field(repr=False)
     original_length: int
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether the capture kept only the beginning of the frame."""
-        return len(self.data) < self.original_length
-
 
 def is_capture(beginning: bytes) -> bool:
     """Whether a file that begins with these octets, at least four, is a capture."""

@@ -179,21 +179,39 @@ class CertificateSource:
         except MalformedCredential as error:
             found = CredentialUnavailable(str(error), host, Reason.CREDENTIAL_MALFORMED)
             return self._failed(url, found)
-        now, whole = self._wall_clock(), not credential.by_reference
-        if not whole and self._trusts(credential):
-            completed = await complete(credential, self._client, now)
-            credential, whole = completed.credential, completed.whole
-            copy = None if whole else self._cache.serve_on(url, now)
-            if copy is not None and copy.pem == credential.pem:
-                self.served_stale += 1
-                return copy
-            cache_control = sooner(cache_control, completed, now)
+        if not credential.by_reference:
+            return self._keep(url, credential, fetched, cache_control)
+        if not self._trusts(credential):
+            return self._keep(url, credential, fetched, cache_control, whole=False)
+        now = self._wall_clock()
+        completed = await complete(credential, self._client, now)
+        credential, whole = completed.credential, completed.whole
+        copy = None if whole else self._cache.serve_on(url, now)
+        if copy is not None and copy.pem == credential.pem:
+            self.served_stale += 1
+            return copy
+        cache_control = sooner(cache_control, completed, now)
+        return self._keep(url, credential, fetched, cache_control, whole=whole)
+
+    def _keep(
+        self,
+        url: str,
+        credential: Credential,
+        fetched: Fetched,
+        cache_control: str | None,
+        *,
+        whole: bool = True,
+    ) -> Found:
+        """Store what was fetched; for half a minute where lists it refers to are missing."""
+        now = self._wall_clock()
         before = self._cache.entry(url)
         if before is not None and isinstance(before.found, Credential):
             if before.found.fingerprint == credential.fingerprint:
                 credential = before.found  # what was worked out of it before stays good
             else:
-                _log.info("certificate changed", culprit=host, subject=credential.subject)
+                _log.info(
+                    "certificate changed", culprit=url.split("/", 3)[2], subject=credential.subject
+                )
         tag = fetched.headers.get("etag", "")
         stored = self._cache.store(
             url,

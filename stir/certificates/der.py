@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 INTEGER: Final = 0x02
+OCTET_STRING: Final = 0x04
 UTF8_STRING: Final = 0x0C
 IA5_STRING: Final = 0x16
 SEQUENCE: Final = 0x30

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from stir.certificates.certificate import UNREADABLE, Credential, Problem
 from stir.certificates.chain import Path
+from stir.certificates.der import OCTET_STRING, NotDer, only
 from stir.reason import Reason
 
 SCT_LIST_OID: Final = x509.PrecertificateSignedCertificateTimestamps.oid
@@ -242,19 +243,10 @@ def _key_hash(key: CertificatePublicKeyTypes) -> bytes:
 
 
 def _octet_string(der: bytes) -> bytes:
-    """The content of a DER OCTET STRING of at most 65,537 octets, the longest a list can be."""
-    if len(der) < 2 or der[0] != 0x04:
-        raise MalformedTimestamps("not an OCTET STRING")
-    size, start = der[1], 2
-    if size >= 0x80:
-        count = size & 0x7F
-        start += count
-        size = int.from_bytes(der[2:start], "big")
-        if not 1 <= count <= 3 or size < (0x80, 0x100, 0x10000)[count - 1]:
-            raise MalformedTimestamps("not DER")
-    if len(der) - start != size:
-        raise MalformedTimestamps("a length that does not fit")
-    return der[start:]
+    try:
+        return only(der, OCTET_STRING)
+    except NotDer as error:
+        raise MalformedTimestamps(f"not an OCTET STRING in DER: {error}") from None
 
 
 class _Octets:

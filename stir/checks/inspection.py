@@ -91,8 +91,7 @@ class CallFacts:
 class Inspection:
     """One Identity on its way through the steps; each step reads what earlier ones found.
 
-    `siblings` are the inspections of all Identity header fields of the request, this one included,
-    in their order; empty for a token outside a request. `nested`: what a div-o holds in `opt`, what
+    `nested`: what a div-o holds in `opt`, what
     that holds, and so on, and `nested_trail` whether they fit together. `trail`: where this one's
     diversions lead, None in a request without any. `diverted_later`: another PASSporT claims to
     divert this one.
@@ -112,7 +111,6 @@ class Inspection:
     revocation: RevocationRecords | None = None
     transparency: Transparency | None = None
     replay: ReplayCache | None = None
-    siblings: tuple[Inspection, ...] = ()
     nested: tuple[Inspection, ...] = ()
     nested_trail: Trail | None = None
     trail: Trail | None = None
