@@ -10,10 +10,11 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from discovery.model import FoundUri
+from discovery.model import FoundUri, Service
 from discovery.number import NumberRanges
 from discovery.spin.agent import Agent as SpinAgent
 from discovery.spin.agent import AgentPolicy
+from discovery.spin.breaker import BreakerPolicy
 from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit
@@ -43,6 +44,7 @@ from gateway.spin.passports import StirCallSigner, StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
 
 _HOUR: Final = 3600.0
+_MINUTE: Final = 60.0
 # A caller's application may stream events for as long as a question may last.
 _STREAM_SECONDS: Final = 150.0
 LateAnswer = Callable[[str, str, tuple[FoundUri, ...]], None]
@@ -87,7 +89,13 @@ class SpinService:
         self._terminator = SpinTerminator(
             self.agent, self._store, verifier, signer, fetch, self._inbox, wall_clock=time.time
         )
-        self.callback = CallbackServer(pending, verifier, self.source.deliver, time.time)
+        self.callback = CallbackServer(
+            pending,
+            verifier,
+            self.source.deliver,
+            time.time,
+            per_source=RateLimit(spin.limits.answers_per_address_minute, _MINUTE),
+        )
         self.finder = ResolverFinder()
         self._apps = FetchedAppKeys(fetch)
         self._call_signer = StirCallSigner(keys.authentication)
@@ -237,13 +245,23 @@ def _transceiver(
 def _originating(config: Config, spin: Spin) -> OriginatingSettings:
     smpp = config.sms.smpp
     source = smpp.source_address if smpp is not None else None
+    limits = spin.limits
     return OriginatingSettings(
         callback_url=spin.callback_url.rstrip("/"),
         mapping_lifetime=config.discovery.cache_seconds,
         locale=spin.language,
         source_address=source.lstrip("+") if source else None,
         allowed_prefixes=tuple(prefix.lstrip("+") for prefix in spin.invite_prefixes),
+        provider=config.provider.domain,
+        together=tuple(Service(service) for service in spin.together),
+        message_lifetime=spin.message_lifetime_seconds,
         per_number=RateLimit(spin.invitations_per_number_hour, _HOUR),
+        per_caller=RateLimit(limits.sent_per_caller_hour, _HOUR),
+        per_prefix=RateLimit(limits.sent_per_prefix_hour, _HOUR),
+        total=RateLimit(limits.sent_per_minute, _MINUTE),
+        breaker=BreakerPolicy(
+            limits.breaker_percent, limits.breaker_invitations, limits.breaker_pause_seconds
+        ),
     )
 
 
@@ -256,4 +274,6 @@ def _policy(config: Config, spin: Spin) -> AgentPolicy:
             ports=frozenset(config.fetch.ports), trusted_hosts=frozenset(spin.trusted_agents)
         ),
         per_sender=RateLimit(spin.invitations_per_sender_hour, _HOUR),
+        per_target=RateLimit(spin.limits.taken_per_number_minute, _MINUTE),
+        per_prefix=RateLimit(spin.limits.taken_per_prefix_minute, _MINUTE),
     )

@@ -21,6 +21,8 @@ _SECRET_OCTETS: Final = 16
 _JTI_OCTETS: Final = 12
 # How long an id is remembered beyond its time, so that a late answer hears "expired".
 _AFTERLIFE: Final = 120.0
+# Beyond the longest wait for a call, in seconds.
+_LONG: Final = 600.0
 # Answers one invitation is good for: a stranger who saw the token cannot make us fetch for ever.
 MAX_ATTEMPTS: Final = 5
 
@@ -61,6 +63,7 @@ class PendingInvitations:
         self._max_pending = max_pending
         self._entries: dict[str, _Entry] = {}
         self._ends: list[tuple[float, str]] = []
+        self._long = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -78,6 +81,9 @@ class PendingInvitations:
         self._forget_old(now)
         if len(self._entries) >= self._max_pending:
             raise Refused(Refusal.OVERLOADED, f"{self._max_pending} invitations are waiting")
+        if lifetime > _LONG and self._long >= self._max_pending // 2:
+            # Messages wait for days: they must leave room for calls, which wait for seconds.
+            raise Refused(Refusal.OVERLOADED, f"{self._long} invitations wait for long")
         waiting = Waiting(
             invitation_id=base64url(self._random(_SECRET_OCTETS)),
             token=base64url(self._random(_SECRET_OCTETS)),
@@ -89,6 +95,7 @@ class PendingInvitations:
             expires_at=now + lifetime,
         )
         self._entries[waiting.invitation_id] = _Entry(waiting)
+        self._long += lifetime > _LONG
         heappush(self._ends, (waiting.expires_at, waiting.invitation_id))
         return waiting
 
@@ -98,7 +105,7 @@ class PendingInvitations:
 
     def abandon(self, invitation_id: str) -> None:
         """Forget one that was never sent."""
-        if self._entries.pop(invitation_id, None) is not None:
+        if self._remove(invitation_id):
             self._ends = [held for held in self._ends if held[1] != invitation_id]
             heapify(self._ends)
 
@@ -178,4 +185,11 @@ class PendingInvitations:
         # By their own end: those for im live for days, those for calls for minutes.
         while self._ends and self._ends[0][0] + _AFTERLIFE <= now:
             _, invitation_id = heappop(self._ends)
-            self._entries.pop(invitation_id, None)
+            self._remove(invitation_id)
+
+    def _remove(self, invitation_id: str) -> bool:
+        entry = self._entries.pop(invitation_id, None)
+        if entry is None:
+            return False
+        self._long -= entry.waiting.expires_at - entry.waiting.issued_at > _LONG
+        return True

@@ -23,6 +23,7 @@ from gateway.config.base import (
 )
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.enum_trees import EnumTrees
+from gateway.config.spin_limits import SpinLimits
 
 SourceName = Literal["cache", "directory", "enum", "spin"]
 
@@ -157,6 +158,19 @@ class Spin(Section):
     language: Literal["en", "fr", "de", "es"] = Field(
         default="en", description="Language of the fallback text people see."
     )
+    together: tuple[Literal["voice", "video", "im"], ...] = Field(
+        default=(),
+        description="Services that are asked for in every invitation beside the one that is "
+        "needed; what is answered for them is kept in the cache.",
+    )
+    message_lifetime_seconds: Count = Field(
+        default=72 * 3600,
+        ge=60,
+        le=72 * 3600,
+        description="How long an invitation for messages alone may be answered; one for calls "
+        "120 seconds.",
+    )
+    limits: SpinLimits = Field(default=SpinLimits(), description="Further limits of invitations.")
     agent: Agent | None = Field(
         default=None, description="The agent API; absent: no app can register."
     )

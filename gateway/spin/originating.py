@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
@@ -14,6 +14,7 @@ from discovery.model import Assurance, FoundUri, Outcome, Service
 from discovery.number import masked
 from discovery.sources import SourceAnswer
 from discovery.spin.answer import Answer, AnswerStatus
+from discovery.spin.breaker import BreakerPolicy, CompletionBreaker
 from discovery.spin.carriage import DEFAULT_LOCALE, to_parts, to_text
 from discovery.spin.invitation import PPT, Invitation
 from discovery.spin.limits import RateLimit, SlidingWindow
@@ -41,6 +42,10 @@ _OUTCOMES: Final = {
 }
 
 
+def _failed(sending: asyncio.Task[None]) -> bool:
+    return sending.done() and not sending.cancelled() and sending.exception() is not None
+
+
 class SmsSender(Protocol):
     """Whoever sends messages; raises SmsFailed within a time of its own."""
 
@@ -55,7 +60,9 @@ class OriginatingSettings:
     the signing certificate. lifetime: seconds an invitation is good for (at most 120 are taken
     for calls); mapping_lifetime: seconds an answer is believed. source_address: the sender shown
     to people, the caller's number where None. allowed_prefixes: digits of the countries and areas
-    that get invitations, all where empty. per_*, total: invitations sent.
+    that get invitations, all where empty. per_*, total: invitations sent. provider: the own domain,
+    for whoever is found in one app only. together: services asked for beside the one needed.
+    message_lifetime: seconds an invitation for messages alone is good for, 72 hours at most.
     """
 
     callback_url: str
@@ -68,6 +75,10 @@ class OriginatingSettings:
     per_caller: RateLimit = _PER_CALLER
     per_prefix: RateLimit = _PER_PREFIX
     total: RateLimit = _TOTAL
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    provider: str | None = None
+    together: tuple[Service, ...] = ()
+    message_lifetime: int = 72 * 3600
 
 
 class SpinSource:
@@ -103,6 +114,7 @@ class SpinSource:
             ("prefix", SlidingWindow(settings.per_prefix)),
             ("total", SlidingWindow(settings.total)),
         )
+        self._breaker = CompletionBreaker(settings.breaker)
         self.outcomes: Counter[Outcome] = Counter()
 
     async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
@@ -127,12 +139,16 @@ class SpinSource:
         if refusal is not None:
             _log.warning("invitation not sent", number=masked(number), reason=refusal)
             return SourceAnswer(Outcome.REFUSED, refusal)
+        services = tuple(dict.fromkeys((service, *self._settings.together)))
+        lifetime = self._settings.lifetime
+        if services == (Service.IM,):
+            lifetime = self._settings.message_lifetime
         try:
-            waiting = self._pending.open(
-                number, caller, (service,), lifetime=self._settings.lifetime, now=now
-            )
+            waiting = self._pending.open(number, caller, services, lifetime=lifetime, now=now)
         except Refused as refused:
             return SourceAnswer(Outcome.UNAVAILABLE, refused.detail)
+        prefix = number[:_PREFIX_DIGITS]
+        self._breaker.sent(prefix, now)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[waiting.invitation_id] = future
         sending = asyncio.create_task(self._invite(waiting, service), name="spin invite")
@@ -141,7 +157,7 @@ class SpinSource:
             await asyncio.wait((sending, future), return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 await sending
-            return self._source_answer(await future)
+            return self._source_answer(waiting, service, await future)
         except SmsFailed as failed:
             self._pending.abandon(waiting.invitation_id)
             _log.warning(
@@ -153,6 +169,10 @@ class SpinSource:
             )
             return SourceAnswer(Outcome.UNAVAILABLE, f"{failed.culprit}: {failed.failure}")
         finally:
+            answered = future.done() and not future.cancelled()
+            # Whether anybody is there, which an SMSC that is away says nothing of.
+            if answered or not _failed(sending):
+                self._breaker.ended(prefix, answered=answered, now=self._wall_clock())
             del self._waiting[waiting.invitation_id]
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -168,7 +188,8 @@ class SpinSource:
             token=waiting.token,
             jti=waiting.jti,
             issued_at=issued_at,
-            expires_at=issued_at + settings.lifetime,
+            expires_at=int(waiting.expires_at),
+            provider=settings.provider,
         )
         token = self._signer.sign(PPT, invitation.claims())
         self._pending.bind(waiting.invitation_id, token)
@@ -186,6 +207,8 @@ class SpinSource:
         allowed = self._settings.allowed_prefixes
         if allowed and not number.startswith(allowed):
             return "destination not allowed"
+        if not self._breaker.allows(number[:_PREFIX_DIGITS], now):
+            return "breaker (hardly any invitation to this prefix is answered)"
         keys = (number, caller, number[:_PREFIX_DIGITS], "")
         for key, (what, window) in zip(keys, self._limits, strict=True):
             if not window.allows(key, now):
@@ -194,8 +217,12 @@ class SpinSource:
             window.record(key, now)
         return None
 
-    def _source_answer(self, answer: Answer) -> SourceAnswer:
-        return SourceAnswer(_OUTCOMES[answer.status], "", self._uris(answer))
+    def _source_answer(self, waiting: Waiting, service: Service, answer: Answer) -> SourceAnswer:
+        uris = self._uris(answer)
+        further = tuple(uri for uri in uris if uri.service is not service)
+        if further and self._on_late is not None:
+            self._on_late(waiting.number, waiting.caller, further)
+        return SourceAnswer(_OUTCOMES[answer.status], "", uris)
 
     def _uris(self, answer: Answer) -> tuple[FoundUri, ...]:
         expires_at = self._wall_clock() + self._settings.mapping_lifetime

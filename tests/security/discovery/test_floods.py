@@ -61,3 +61,13 @@ def test_an_endless_text_is_refused_by_its_length() -> None:
     for text in ("spin:1:" + "a" * 1_000_000, "spin:1:" * 200_000, " spin:1:" + "a." * 500_000):
         agent.examine(text, sender=ALICE, recipient=BOB, now=NOW)
     assert agent.ignored[Refusal.OVERSIZED] == 2
+
+
+def test_a_rented_range_of_senders_is_cut_by_its_prefix_and_others_go_on() -> None:
+    agent = Agent(replace(POLICY, per_prefix=RateLimit(5, 60)), bytes)
+    text = message()
+    for sender in range(50):
+        recipient = f"121255501{sender:02}"
+        agent.examine(text, sender=f"4420794601{sender:02}", recipient=recipient, now=NOW)
+    assert agent.ignored[Refusal.RATE_LIMITED] == 45
+    assert isinstance(agent.examine(text, sender=ALICE, recipient=BOB, now=NOW), Candidate)

@@ -269,3 +269,23 @@ async def test_other_methods_and_paths_are_not_there(scene: Scene) -> None:
     refused = scene.server.refused
     assert (await scene.post("x", token="wrong")).status == 401
     assert refused[Refusal.BAD_TOKEN] == 1
+
+
+async def test_later_for_messages_leaves_the_door_open_for_one_more_answer() -> None:
+    async for scene in make_scene(KeyVerifier(BETA)):
+        waiting = scene.pending.open(BOB, ALICE, (Service.IM,), lifetime=72 * 3600, now=NOW)
+        scene.pending.bind(waiting.invitation_id, INVITATION)
+        scene.waiting = waiting
+        put_off = answer(st="later", uris=[])
+        assert (await scene.post(put_off)).status == 204
+        assert (await scene.post(put_off)).status == 204
+        assert await scene.problem(answer(st="later", uris=[], jti="a" * 16)) == (409, "replay")
+        chat = {"msp": "b.example", "svc": "im", "uri": "mimi://b.example/u/b"}
+        assert (await scene.post(answer(uris=[chat]))).status == 204
+        assert await scene.problem(answer(uris=[chat], jti="b" * 16)) == (409, "replay")
+        assert [str(taken.status) for taken in scene.answers] == ["later", "ok"]
+
+
+async def test_later_for_a_call_is_the_last_word(scene: Scene) -> None:
+    assert (await scene.post(answer(st="later", uris=[]))).status == 204
+    assert await scene.problem(answer()) == (409, "replay")

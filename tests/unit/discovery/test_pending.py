@@ -129,3 +129,47 @@ def test_the_next_deadline_is_that_of_an_unanswered_one() -> None:
     engine.begin(first.invitation_id, "b")
     engine.settle(first.invitation_id, "b")
     assert engine.next_deadline() == 70
+
+
+def invited_for_messages(engine: PendingInvitations, now: float = 0.0) -> Waiting:
+    waiting = engine.open(BOB, ALICE, (Service.IM,), lifetime=72 * 3600, now=now)
+    engine.bind(waiting.invitation_id, "the.signed.invitation")
+    return waiting
+
+
+def test_later_leaves_the_token_good_for_one_answer_that_says_more() -> None:
+    engine = pending()
+    waiting = invited_for_messages(engine)
+    engine.begin(waiting.invitation_id, "later")
+    assert engine.postpone(waiting.invitation_id, "later")
+    assert engine.begin(waiting.invitation_id, "later") is None  # the very same, said again
+    engine.begin(waiting.invitation_id, "later too")
+    with pytest.raises(Refused) as caught:
+        engine.postpone(waiting.invitation_id, "later too")
+    assert caught.value.reason is Refusal.REPLAYED
+    engine.release(waiting.invitation_id)
+    assert engine.authorise(waiting.invitation_id, waiting.token, 71 * 3600)
+    engine.begin(waiting.invitation_id, "now")
+    assert engine.settle(waiting.invitation_id, "now")
+    assert begin_refusal(engine, waiting.invitation_id, "and again") is Refusal.REPLAYED
+
+
+def test_what_waits_for_days_keeps_nothing_from_being_forgotten_in_its_time() -> None:
+    engine = pending()
+    invited_for_messages(engine)
+    for minute in range(1, 100):
+        opened(engine, now=60.0 * minute)
+    assert len(engine) <= 5
+
+
+def test_what_waits_for_days_leaves_room_for_calls() -> None:
+    engine = pending(max_pending=4)
+    for _ in range(2):
+        invited_for_messages(engine)
+    with pytest.raises(Refused) as caught:
+        invited_for_messages(engine)
+    assert caught.value.reason is Refusal.OVERLOADED
+    opened(engine)
+    long_after = 72 * 3600 + 121.0
+    invited_for_messages(engine, long_after)
+    assert len(engine) == 1

@@ -11,6 +11,7 @@ import pytest
 from discovery.model import FoundUri, Outcome, Service
 from discovery.spin import gsm7
 from discovery.spin.answer import Answer, parse_answer
+from discovery.spin.breaker import BreakerPolicy
 from discovery.spin.carriage import invitation_token
 from discovery.spin.invitation import parse_invitation
 from discovery.spin.limits import RateLimit
@@ -158,6 +159,7 @@ async def outcomes(scene: Scene, questions: list[tuple[str, str]]) -> list[str]:
             details.append(finding.result().detail)
         else:
             finding.cancel()
+            await settle()
             details.append("sent")
     return details
 
@@ -216,3 +218,54 @@ async def test_a_full_waiting_room_is_said_so() -> None:
     assert (await scene.source.find(BOB, Service.VOICE, caller=ALICE)).outcome is (
         Outcome.UNAVAILABLE
     )
+
+
+async def test_an_invitation_for_messages_may_be_answered_for_three_days() -> None:
+    scene = Scene()
+    finding = asyncio.create_task(scene.source.find(BOB, Service.IM, caller=ALICE))
+    await settle()
+    _, invitation = parse_invitation(scene.token())
+    assert invitation.expires_at - invitation.issued_at == 72 * 3600
+    finding.cancel()
+    await settle()
+
+
+async def test_several_services_are_asked_at_once_and_the_others_are_kept() -> None:
+    scene = Scene(
+        OriginatingSettings(
+            "https://spin.alpha.example",
+            together=(Service.VOICE, Service.IM),
+            provider="alpha.example",
+        )
+    )
+    finding = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
+    await settle()
+    _, invitation = parse_invitation(scene.token())
+    assert invitation.services == (Service.VOICE, Service.IM)
+    assert invitation.provider == "alpha.example"
+    chat = {"msp": "b.example", "svc": "im", "uri": "mimi://b.example/u/b"}
+    call = {"msp": "b.example", "svc": "voice", "uri": "sip:b@b.example"}
+    scene.source.deliver(scene.waiting(), scene.answer(uris=[chat, call]))
+    assert (await finding).outcome is Outcome.FOUND
+    ((number, caller, uris),) = scene.late
+    assert (number, caller, [uri.uri for uri in uris]) == (BOB, ALICE, ["mimi://b.example/u/b"])
+
+
+async def test_a_prefix_where_nobody_answers_is_left_alone_for_a_while() -> None:
+    policy = BreakerPolicy(least_percent=20, sample=5, pause=60.0)
+    scene = Scene(OriginatingSettings("https://spin.alpha.example", breaker=policy))
+    questions = [(f"1212555010{n}", ALICE) for n in range(7)]
+    refused = "breaker (hardly any invitation to this prefix is answered)"
+    assert await outcomes(scene, questions) == ["sent"] * 5 + [refused] * 2
+    assert await outcomes(scene, [("442079460123", ALICE)]) == ["sent"]
+
+
+async def test_an_smsc_that_is_away_is_not_taken_for_silence() -> None:
+    failure = SmsFailed("SMSC", SmsFailure.NOT_BOUND, "away")
+    policy = BreakerPolicy(least_percent=20, sample=2, pause=60.0)
+    scene = Scene(
+        OriginatingSettings("https://spin.alpha.example", breaker=policy), FakeSms(failure)
+    )
+    for _ in range(5):
+        answer = await scene.source.find(BOB, Service.VOICE, caller=ALICE)
+        assert answer.outcome is Outcome.UNAVAILABLE
