@@ -7,6 +7,8 @@ needed='
 sipp sip-tester
 baresip baresip-core
 openssl openssl
+delv bind9-dnsutils
+unbound-host unbound-host
 kamailio kamailio kamailio-secsipid-modules
 '
 
