@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench import log as log_bench
 from bench import stir as stir_bench
 from bench import stir_flood as flood
 from bench.calls import carry_calls
@@ -77,6 +78,22 @@ def stir_flood(rate: Rate = 1_000, seconds: Seconds = 5, as_json: Json = False) 
     found = _run(run, as_json)
     if not as_json:
         flood.show(found)
+    _end(found)
+
+
+@app.command()
+def log(
+    leaves: Annotated[int, typer.Option(help="Largest log.", min=1_000)] = 10_000_000,
+    as_json: Json = False,
+) -> None:
+    """The directory's log from 1,000 to 10,000,000 leaves: appending, proofs, memory, disk."""
+
+    async def run(folder: Path, _say: Callable[[str], None]) -> dict[str, Any]:
+        return await asyncio.to_thread(log_bench.measure, folder, leaves)
+
+    found = _run(run, as_json)
+    if not as_json:
+        log_bench.show(found)
     _end(found)
 
 
