@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import log as log_bench
+from bench import privacy as privacy_bench
 from bench import stir as stir_bench
 from bench import stir_flood as flood
 from bench.calls import carry_calls
@@ -46,6 +47,7 @@ def everything(context: typer.Context) -> None:
         console.print(f"[bold]{machine()}[/]")
         stir()
         stir_flood()
+        privacy()
         calls()
         media_relay()
         if is_installed():
@@ -95,6 +97,20 @@ def log(
     if not as_json:
         log_bench.show(found)
     _end(found)
+
+
+@app.command()
+def privacy(
+    rounds: Annotated[int, typer.Option(help="Rounds of each, in turn.", min=1)] = 9,
+    operations: Annotated[int, typer.Option(help="Operations a round.", min=10)] = 200,
+    as_json: Json = False,
+) -> None:
+    """CPU of a private lookup: Oblivious HTTP, tokens and split storage, each side by itself."""
+    found = privacy_bench.measure(rounds, operations)
+    if as_json:
+        emit_json(found)
+    else:
+        privacy_bench.show(found)
 
 
 @app.command()

@@ -16,7 +16,7 @@ class Once:
 
     Forgetting the oldest would let a flood of fresh values open the door for an old one. Values
     that expire within the same `slot` seconds are forgotten together, so nothing is ever searched
-    for what has expired. max_entries bounds them all; one takes about 120 octets of memory.
+    for what has expired. max_entries bounds them all; one takes about 90 octets of memory.
     Sixteen octets of each value are kept, which therefore have to be of a secret or a digest.
     """
 
