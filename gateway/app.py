@@ -168,6 +168,7 @@ class Gateway:
             self._stir.certificates,
             self._database,
             self._learn,
+            revocation=self._stir.revocation,
         )
 
     def _learn(self, number: str, caller: str, uris: tuple[FoundUri, ...]) -> None:

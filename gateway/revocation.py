@@ -70,6 +70,11 @@ class RevocationService:
             for outcome in ("good", "failed")
         }
 
+    @property
+    def records(self) -> RevocationRecords:
+        """What is known, for whoever verifies."""
+        return self._records
+
     async def start(self) -> None:
         """Fetch configured lists now, and everything in use again in time."""
         self._keeping = asyncio.get_running_loop().create_task(self._keep_fresh())

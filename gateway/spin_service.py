@@ -34,6 +34,7 @@ from gateway.http.fetch import GuardedClient
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.keys import Keys
 from gateway.resolution import Resolver, ResolverLimits, TimedSource
+from gateway.revocation import RevocationService
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
 from gateway.sms.transceiver import SmppSettings, SmsTransceiver
@@ -63,6 +64,8 @@ class SpinService:
         certificates: CertificateSource,
         database: AsyncEngine,
         on_late: LateAnswer,
+        *,
+        revocation: RevocationService | None = None,
     ) -> None:
         assert keys.authentication is not None  # the configuration demands it beside [spin]
         self._config = config
@@ -73,6 +76,7 @@ class SpinService:
             keys.sti_trust_anchors,
             accept_ranges=spin.accept_range_certificates,
             extra_ports=frozenset(config.fetch.ports),
+            revocation=revocation,
         )
         pending = PendingInvitations(secrets.token_bytes)
         self._sms = _transceiver(config.sms.smpp, keys, self._on_message)

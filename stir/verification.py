@@ -190,6 +190,7 @@ def verify_values(
     facts: CallFacts | None = None,
     policy: VerificationPolicy | None = None,
     replay: ReplayCache | None = None,
+    revocation: RevocationRecords | None = None,
 ) -> CallVerdict:
     """Verify the Identity values of one request together, outside a call, and decide.
 
@@ -209,6 +210,7 @@ def verify_values(
             found = credential.get(inspection.url or "")
         inspection.credential = None if isinstance(found, Mapping) else found
         inspection.replay = replay
+        inspection.revocation = revocation
         inspection.find_path = find_path
     return _concluded(inspections)
 
@@ -224,6 +226,7 @@ def verify_token(
     facts: CallFacts | None = None,
     policy: VerificationPolicy | None = None,
     replay: ReplayCache | None = None,
+    revocation: RevocationRecords | None = None,
 ) -> Verdict:
     """Verify one token outside a call: a ``spin`` invitation, or a token on the command line.
 
@@ -244,6 +247,7 @@ def verify_token(
         facts=facts,
         policy=replace(chosen, max_header=max(chosen.max_header, len(value))),
         replay=replay,
+        revocation=revocation,
     )
     return call.verdicts[0]
 

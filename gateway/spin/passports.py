@@ -12,6 +12,7 @@ from discovery.spin.passports import Rejected, VerifiedPassport
 from discovery.spin.reason import Refusal, Refused
 from gateway.http.agent_calls import SigningRefused
 from gateway.http.credentials import CertificateSource
+from gateway.revocation import RevocationService
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest
 from stir.certificates.certificate import Credential
 from stir.certificates.tn_auth_list import One
@@ -81,6 +82,7 @@ class StirVerifier:
 
     anchors: trusted roots. accept_ranges: whether a certificate for a range, not just for the one
     number, may speak for it; provider codes never do. extra_ports: besides 443 and 8443 in x5u.
+    revocation: what is known of revoked certificates, and has it fetched.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class StirVerifier:
         *,
         accept_ranges: bool = False,
         extra_ports: frozenset[int] = frozenset(),
+        revocation: RevocationService | None = None,
     ) -> None:
         self._certificates = certificates
+        self._revocation = revocation
         self._anchors = tuple(anchors)
         self._accept_ranges = accept_ranges
         self._policy = VerificationPolicy(
@@ -114,9 +118,12 @@ class StirVerifier:
         if passport.claims.get("orig") != {"tn": orig}:
             return Rejected(Refusal.UNTRUSTED_SIGNER, "signed for another number")
         credential = await self._certificates.get(passport.x5u)
+        if self._revocation is not None:
+            await self._revocation.prepare((credential,))
         verdict = verify_token(
             token,
             now=now,
+            revocation=None if self._revocation is None else self._revocation.records,
             credential=credential,
             anchors=self._anchors,
             ppt=ppt,
