@@ -17,6 +17,7 @@ from discovery.directory.answer import (
     MAX_CERTIFICATES,
     MAX_CHAIN,
     MAX_RECORDS,
+    LoggedRecord,
     Status,
     check_answer,
     parse_answer,
@@ -127,16 +128,18 @@ class AnswerChecker:
         if record.csi != csi:
             raise Refused(Refusal.OTHER_IDENTIFIER, "record is about another identifier")
         check_times(record, now)
-        holder = self.chains.holder(read_chain(_member(item, "chain")), now)
+        chain, proof = read_chain(_member(item, "chain")), _member(item, "proof")
+        holder = self.chains.holder(chain, now)
         check_owner(holder, csi, now)
         signed.prove(holder)
         return ProvenRecord(
             record=record,
             thumbprint=holder.thumbprint,
             digest=signed.digest,
-            logged=self._is_logged(csi, signed.token, _member(item, "proof"), now),
+            logged=self._is_logged(csi, signed.token, proof, now),
             usable_until=min(float(record.expires_at), holder.not_after),
             directory=self.directory,
+            evidence=LoggedRecord(signed.token, chain, proof if isinstance(proof, dict) else None),
         )
 
     def _is_logged(self, csi: Identifier, token: str, proof: object, now: float) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from discovery.directory.answer import Status, status_of
+from discovery.directory.answer import LoggedRecord, Status, status_of
 from discovery.directory.record import Record
 
 
@@ -13,7 +13,8 @@ from discovery.directory.record import Record
 class ProvenRecord:
     """A record that was checked: its owner's key (thumbprint), and whether a log proof held.
 
-    `usable_until`: the sooner of the record's and its certificate's end, epoch seconds.
+    `usable_until`: the sooner of the record's and its certificate's end, epoch seconds; `evidence`:
+    what it was checked by.
     """
 
     record: Record
@@ -22,6 +23,7 @@ class ProvenRecord:
     logged: bool
     usable_until: float
     directory: str
+    evidence: LoggedRecord = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 import typer
 import uvloop
 
+from gateway.cli import directory_owner
 from gateway.cli.output import console, emit_json, usage_error
 from gateway.cli.run import ConfigFile, Json
 from gateway.config import ConfigError
@@ -54,3 +55,6 @@ async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: 
         console.print(f"Directory {settings.directory.url} at {listener.host}:{listener.port}")
     await stopped.wait()
     await service.stop()
+
+
+directory_owner.add_commands(app)
