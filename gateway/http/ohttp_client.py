@@ -16,7 +16,8 @@ from discovery.privacy.http_date import parse_http_date
 from discovery.privacy.ohttp import DATE_PROBLEM, OhttpClient
 from discovery.privacy.ohttp_keys import MEDIA_TYPE as KEYS_MEDIA_TYPE
 from discovery.privacy.ohttp_keys import parse_key_configurations
-from gateway.http.fetch import FailureReason, Fetched, FetchFailed
+from discovery.privacy.reason import PrivacyError
+from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
 from gateway.http.ohttp_relay import Poster
 
 _log = structlog.get_logger("ohttp_client")
@@ -84,13 +85,25 @@ class FetchedKeys:
         async with self._one:
             age = self._monotonic() - self._fetched
             due = age >= self._max_age or (self._doubted and age >= _MIN_REFRESH)
-            if self._client is None or due:
+            if self._client is None:
                 self._client = await self._fetch()
-                self._fetched, self._doubted = self._monotonic(), False
+                self._fetched = self._monotonic()
+            elif due:
+                self._client = await self._again(self._client)
             return self._client
 
     def doubt(self) -> None:
         self._doubted = True
+
+    async def _again(self, client: OhttpClient) -> OhttpClient:
+        """Fetch anew; where that fails, keep what we have, which gateways take for longer."""
+        try:
+            client = await self._fetch()
+            self._fetched, self._doubted = self._monotonic(), False
+        except (FetchFailed, FetchRefused, PrivacyError) as error:
+            _log.warning("key configurations not renewed", error=str(error))
+            self._fetched, self._doubted = self._monotonic(), True
+        return client
 
     async def _fetch(self) -> OhttpClient:
         fetched = await self._getter.get(self._url, accept=KEYS_MEDIA_TYPE)

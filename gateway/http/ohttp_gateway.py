@@ -28,6 +28,7 @@ from discovery.privacy.ohttp import (
 )
 from discovery.privacy.ohttp_keys import MEDIA_TYPE as KEYS_MEDIA_TYPE
 from discovery.privacy.reason import Fault, PrivacyError
+from gateway.http.connection_age import ConnectionAges
 from gateway.http.problem import Problem
 
 _log = structlog.get_logger("ohttp")
@@ -92,6 +93,7 @@ class OhttpGatewayServer:
         self._beat = beat or Beat(0.0)
         self._limits = limits or GatewayLimits()
         self._wall_clock = wall_clock
+        self._ages = ConnectionAges()
         self._under_way = 0
         self.refused: Counter[Fault] = Counter()
         self.taken = 0
@@ -121,7 +123,8 @@ class OhttpGatewayServer:
             await asyncio.sleep(max(0.0, self._beat.release(asked, loop.time()) - loop.time()))
         finally:
             self._under_way -= 1
-        return web.Response(body=answer, content_type=RESPONSE_MEDIA_TYPE, headers=_NO_STORE)
+        response = web.Response(body=answer, content_type=RESPONSE_MEDIA_TYPE, headers=_NO_STORE)
+        return self._ages.retire(request, response)
 
     async def _answer(self, body: bytes) -> bytes:
         try:

@@ -18,6 +18,7 @@ from aiohttp import web
 from discovery.privacy.encapsulation import REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE
 from discovery.privacy.ohttp import MAX_REQUEST, MAX_RESPONSE, PROBLEM_MEDIA_TYPE
 from discovery.spin.limits import RateLimit, SlidingWindow
+from gateway.http.connection_age import ConnectionAges
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
 from gateway.http.guard import GuardPolicy, check_url
 from gateway.http.ohttp_gateway import read_octets
@@ -76,6 +77,7 @@ class OhttpRelay:
         self._poster = poster
         self._sources = SlidingWindow(per_source or RateLimit(600, 60.0))
         self._wall_clock = wall_clock
+        self._ages = ConnectionAges()
         self.forwarded = 0
         self.refused: Counter[int] = Counter()
 
@@ -85,7 +87,7 @@ class OhttpRelay:
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            return await self._forward(request)
+            return self._ages.retire(request, await self._forward(request))
         except Problem as problem:
             self.refused[problem.status] += 1
             raise

@@ -17,7 +17,7 @@ from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
 from discovery.spin.limits import RateLimit
 from gateway.http.fetch import Fetched, client_context
 from gateway.http.guard import GuardPolicy
-from gateway.http.listener import HttpListener
+from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_client import FetchedKeys, ObliviousClient, PinnedKeys
 from gateway.http.ohttp_gateway import GATEWAY_PATH, GatewayLimits, OhttpGatewayServer
 from gateway.http.ohttp_relay import KeptConnections, OhttpRelay
@@ -92,6 +92,7 @@ async def oblivious_world(
     per_source: RateLimit | None = None,
     beat: Beat | None = None,
     limits: GatewayLimits | None = None,
+    listener: ListenerLimits | None = None,
     authority: TestAuthority | None = None,
     key: GatewayKey | None = None,
 ) -> AsyncIterator[World]:
@@ -115,7 +116,7 @@ async def oblivious_world(
     poster = KeptConnections(service, timeout=2.0)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
-        inside = await _serve(stack, authority, DIRECTORY, gateway)
+        inside = await _serve(stack, authority, DIRECTORY, gateway, listener)
         there = f"https://{DIRECTORY}:{inside}{GATEWAY_PATH}"
         target = gateway_url or there
         port = int(target.split(":")[2].split("/")[0])
@@ -126,7 +127,7 @@ async def oblivious_world(
             per_source=per_source,
             wall_clock=clock,
         )
-        outside = await _serve(stack, authority, RELAY, relay)
+        outside = await _serve(stack, authority, RELAY, relay, listener)
         url = f"https://{RELAY}:{outside}/relay/dp"
         keys = FetchedKeys(there, _Getter(service))
         client = ObliviousClient(url, DIRECTORY, keys, poster, wall_clock=clock)
@@ -149,11 +150,12 @@ async def _serve(
     authority: TestAuthority,
     name: str,
     resource: OhttpGatewayServer | OhttpRelay,
+    limits: ListenerLimits | None,
 ) -> int:
     application = web.Application(middlewares=[problems])
     resource.add_to(application)
     tls = authority.server_context(name)
-    listener = HttpListener(application, "127.0.0.1", 0, tls=tls)
+    listener = HttpListener(application, "127.0.0.1", 0, tls=tls, limits=limits)
     await listener.start()
     stack.push_async_callback(listener.stop)
     return listener.port

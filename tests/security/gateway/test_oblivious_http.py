@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -18,8 +19,9 @@ from discovery.privacy.ohttp import KEY_PROBLEM, MAX_REQUEST, OhttpClient, Respo
 from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
 from discovery.privacy.reason import Fault, PrivacyError
 from discovery.spin.limits import RateLimit
-from gateway.http.fetch import Fetched, FetchFailed, client_context
+from gateway.http.fetch import FailureReason, Fetched, FetchFailed, client_context
 from gateway.http.guard import UrlRefused
+from gateway.http.listener import ListenerLimits
 from gateway.http.ohttp_client import FetchedKeys, ObliviousClient, PinnedKeys
 from gateway.http.ohttp_gateway import GatewayLimits
 from gateway.http.ohttp_relay import OhttpRelay
@@ -371,3 +373,51 @@ async def test_a_gateway_that_is_away_is_an_error_of_the_relay(tmp_path: Path) -
         assert (await post(world, world.relay_url, b"x")).status == 502
         with pytest.raises(FetchFailed, match="502"):
             await lookup(world.client)
+
+
+async def test_keys_that_cannot_be_renewed_are_kept_and_tried_again_after_a_minute() -> None:
+    good = GatewayKeys([GatewayKey.generate(1)]).encode(NOW)
+    answers: list[Fetched | FetchFailed] = [
+        Fetched(200, {"content-type": "application/ohttp-keys"}, good),
+        FetchFailed("dp.example", FailureReason.TIMEOUT, "away"),
+        Fetched(200, {"content-type": "application/ohttp-keys"}, b"cut"),
+        Fetched(200, {"content-type": "application/ohttp-keys"}, good),
+    ]
+    moment = [0.0]
+
+    class Keys:
+        async def get(self, url: str, *, accept: str = "*/*") -> Fetched:
+            answer = answers.pop(0)
+            if isinstance(answer, FetchFailed):
+                raise answer
+            return answer
+
+    keys = FetchedKeys("https://dp.example/k", Keys(), monotonic=lambda: moment[0])
+    first = await keys.current()
+    for now, left in ((3_600.0, 2), (3_630.0, 2), (3_660.0, 1), (3_700.0, 1)):
+        moment[0] = now
+        assert await keys.current() is first
+        assert len(answers) == left
+    moment[0] = 3_720.0
+    assert await keys.current() is not first
+
+
+async def test_kept_connections_end_between_requests_and_never_within_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.http.connection_age.ConnectionAges.__init__.__defaults__", (0.2,))
+    short = ListenerLimits(lifetime=0.6)
+    async with oblivious_world(tmp_path, listener=short) as world:
+        loop = asyncio.get_running_loop()
+        client, began = world.another(), loop.time()
+        while loop.time() - began < 1.5:
+            assert (await lookup(client)).status == 200
+            await asyncio.sleep(0.01)
+
+
+def test_it_works_on_the_loop_that_gateways_run_on(tmp_path: Path) -> None:
+    async def run() -> int:
+        async with oblivious_world(tmp_path) as world:
+            return (await lookup(world.client)).status
+
+    assert uvloop.run(run()) == 200
