@@ -9,9 +9,10 @@ from media.sdp import fingerprints, parse_sdp
 from media.sdp_lines import MalformedSdp
 from sip.fields import NameAddr, parse_date, parse_name_addrs
 from sip.headers import Headers, MalformedHeader
-from sip.message import Request
+from sip.message import Request, Response
 from sip.multipart import part_of
 from stir.call_info import CallInfo
+from stir.extensions.rsp import RESPONSE
 from stir.media_keys import Fingerprint
 from stir.telephone_number import number_of
 from stir.verification import CallFacts
@@ -120,7 +121,23 @@ def _date(request: Request) -> int | None:
         return None
 
 
-def _fingerprints(request: Request) -> tuple[Fingerprint, ...]:
+def answer_facts(response: Response, *, orig: str, dest: str) -> CallFacts:
+    """Gather the facts of the answer to a call between two numbers, as it arrived."""
+    return CallFacts(
+        orig_candidates=(orig,),
+        dest_candidates=(dest,),
+        fingerprints=answered_fingerprints(response),
+        method=RESPONSE,
+        call_id=response.headers.get("Call-ID"),
+    )
+
+
+def answered_fingerprints(response: Response) -> tuple[Fingerprint, ...]:
+    """Return the media keys in an answer's SDP."""
+    return _fingerprints(response)
+
+
+def _fingerprints(request: Request | Response) -> tuple[Fingerprint, ...]:
     """The fingerprints of the SDP; none where the body has no SDP, so that mky cannot match."""
     sdp = part_of(request, "application/sdp")
     if sdp is None or _FINGERPRINT not in sdp:

@@ -3,18 +3,25 @@ header fields of a request."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.call_facts import call_facts, identity_values, live_facts
+from gateway.call_facts import (
+    answer_facts,
+    answered_fingerprints,
+    call_facts,
+    identity_values,
+    live_facts,
+)
 from gateway.caller_data import SignedBeside
 from gateway.http.credentials import CertificateSource
 from gateway.refusal import CallRefused
 from gateway.revocation import RevocationService
 from sip.fields import format_date
 from sip.headers import Headers
-from sip.message import Request
+from sip.message import Request, Response
 from stir.authentication import (
     Attestation,
     AuthenticationService,
@@ -24,13 +31,16 @@ from stir.authentication import (
 )
 from stir.extensions.div_signing import MAX_DIVERSIONS, DiversionRequest, sign_diversion
 from stir.extensions.msg import MSG
+from stir.extensions.rsp import RSP
 from stir.passport import MalformedPassport, Passport, parse_passport
 from stir.reason import Reason
 from stir.telephone_number import canonicalise
-from stir.verdict import CallVerdict, Check
+from stir.verdict import CallVerdict, Check, Verdict
 from stir.verification import CallFacts, VerificationService
 
 _MAX_DATE_SKEW: Final = 60
+_MAX_ANSWER_IDENTITIES: Final = 2
+_OF_ANSWERS: Final = re.compile(r";\s*ppt\s*=\s*\"?rsp\"?\s*(?:;|$)", re.IGNORECASE)
 _PERHAPS_REPLACED: Final = frozenset(
     {
         Reason.SIGNATURE_INVALID,
@@ -159,6 +169,37 @@ class IdentityServices:
             raise CallRefused(403, f"The call cannot be diverted: {error}") from None
         headers = dated(request.headers, facts.date, now).append("Identity", value)
         return request.with_headers(headers), signed_record(value.partition(";")[0])
+
+    def sign_response(self, response: Response, *, orig: str, dest: str) -> str | None:
+        """Return an Identity value by which the holder of `dest` says that it answered `orig`.
+
+        It binds the media keys of the answer as it leaves. None where nothing is signed here.
+        """
+        if self._authentication is None:
+            return None
+        keys = answered_fingerprints(response)
+        asked = SigningRequest(
+            orig, (dest,), int(self._clock()), ppt=RSP.ppt, claims={}, fingerprints=keys
+        )
+        try:
+            return self._authentication.sign(asked)
+        except CannotSign:
+            return None
+
+    async def verify_response(self, response: Response, *, orig: str, dest: str) -> Verdict | None:
+        """Return the verdict on who says to have answered; None where nobody does.
+
+        `response` is as it arrived. Two values of type rsp are looked at, the first that is valid
+        or else the first counts.
+        """
+        values = [value for value in response.headers.all("Identity") if _OF_ANSWERS.search(value)]
+        if self._verification is None or not values:
+            return None
+        facts = answer_facts(response, orig=orig, dest=dest)
+        kept = values[:_MAX_ANSWER_IDENTITIES]
+        verdict = await self._verified(self._verification, kept, facts)
+        found = [each for each in verdict.verdicts if each.outcome == "valid"]
+        return next(iter(found or verdict.verdicts), None)
 
     async def verify(
         self, request: Request, *, identities: tuple[str, ...] | None = None

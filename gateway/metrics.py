@@ -42,6 +42,12 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self.connected = Counter(
+            "spingate_connected_identities",
+            "Answers in which the called side said who it is, by reason",
+            ("reason",),
+            registry=self.registry,
+        )
         self.spared = Counter(
             "spingate_calls_spared",
             "Calls that policy let pass and 'require' would have refused, by status",

@@ -134,6 +134,11 @@ class Resolver:
                 self._key(_Question(digits, service, canonical_number(caller) or ""))
             )
 
+    def forget_number(self, number: str, *, caller: str = "") -> None:
+        """Drop what is known of a number for all services: it led to somebody else."""
+        for service in Service:
+            self.forget(number, service, caller=caller)
+
     async def close(self) -> None:
         """Give up every question under way."""
         tasks = [held.task for held in self._under_way.values()]

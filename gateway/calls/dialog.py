@@ -136,8 +136,12 @@ class DialogRequest:
 
     # --- what the forwarding tells -----------------------------------------------------------
 
-    def sent_to(self, hop: Hop, status: int) -> None:
+    def sent_to(self, hop: Hop, response: Response) -> None:
         """Nothing to note: the dialog's route is fixed."""
+
+    def leaving(self, response: Response) -> Response:
+        """Return the response as it is."""
+        return response
 
     def responded(self, response: Response) -> None:
         """Note where both sides are reached after a target refresh (RFC 3261 12.2.1.2)."""

@@ -75,8 +75,11 @@ class Destination:
 class ForwardingWatcher(Protocol):
     """What call control hears of a forwarded request."""
 
-    def sent_to(self, hop: Hop, status: int) -> None:
-        """A response of this status came from this hop."""
+    def sent_to(self, hop: Hop, response: Response) -> None:
+        """This response came from this hop, its SDP not yet replaced."""
+
+    def leaving(self, response: Response) -> Response:
+        """Return a response as it is to go back."""
 
     def responded(self, response: Response) -> None:
         """A response, other than 100, went back."""
@@ -264,7 +267,7 @@ class Forwarding:
     def _on_event(self, branch: str, destination: Destination, event: ClientEvent) -> None:
         now = self._loop.time()
         if isinstance(event, ResponseEvent):
-            self._watcher.sent_to(event.hop, event.response.status_code)
+            self._watcher.sent_to(event.hop, event.response)
             self._carry_out(self._context.response(branch, event.response, now))
             return
         _log.warning(
@@ -319,7 +322,7 @@ class Forwarding:
     def _respond(self, response: Response) -> None:
         if response.status_code >= 300 and self._exchange is not None:
             self._exchange.failed()
-        response = self._explained(response)
+        response = self._watcher.leaving(self._explained(response))
         self._transaction.respond(response)
         self._watcher.responded(response)
 

@@ -10,13 +10,14 @@ from gateway.asserted_headers import called_number, is_anonymous, marked_headers
 from gateway.call_facts import asserted_as_shown
 from gateway.calls.route_token import Side
 from gateway.calls.setup import CallSetup
-from gateway.calls.state import Direction
+from gateway.calls.state import MAX_FORKS, Direction
 from gateway.calls.targets import WEBRTC
 from gateway.identity import check_records, verdict_record
 from gateway.policy.peers import PeerTerms
 from gateway.policy.verdicts import Decision, decide, decide_stated
 from gateway.policy.verstat import PASSED, Mark, stated
 from gateway.refusal import CallRefused
+from sip.message import Response
 from sip.uri import SipUri, parse_uri
 from stir.verdict import CallVerdict
 
@@ -28,6 +29,10 @@ class InboundSetup(CallSetup):
 
     direction: Direction = "inbound"
     _found: CallVerdict | None = None
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._answers: dict[str, str | None] = {}  # by To tag: a repeated answer is the same
 
     def _networks(self) -> dict[Side, str]:
         return {"caller": "peers", "callee": "access"}
@@ -48,6 +53,25 @@ class InboundSetup(CallSetup):
         if self.call is not None:
             self.call.exchange = exchange
         self.go(found.routes, exchange)
+
+    def leaving(self, response: Response) -> Response:
+        """Say in the answer, signed, who answered; to a caller who proved a number himself."""
+        settings = self.wiring.config.stir.authentication
+        proven = self._found is not None and self._found.outcome == "valid"
+        wanted = settings is not None and settings.sign_answers and proven
+        if not wanted or not 200 <= response.status_code < 300:
+            return response
+        if self.record.caller is None or self.record.called is None:
+            return response
+        tag = response.to.tag or ""
+        if tag not in self._answers and len(self._answers) < MAX_FORKS:
+            self._answers[tag] = self.wiring.identity.sign_response(
+                response, orig=self.record.caller, dest=self.record.called
+            )
+        signed = self._answers.get(tag)
+        if signed is None:
+            return response
+        return response.with_headers(response.headers.append("Identity", signed))
 
     def _own_number(self) -> str:
         """The own number that is called; a request for anyone else is not relayed."""

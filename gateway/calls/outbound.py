@@ -9,6 +9,7 @@ import structlog
 from discovery.model import Service
 from gateway.asserted_headers import is_anonymous, own_headers
 from gateway.caller_data import SignedBeside
+from gateway.calls.connected import check_connected
 from gateway.calls.media_control import SdpExchange
 from gateway.calls.record import resolution_record
 from gateway.calls.redirection import redirection
@@ -21,7 +22,9 @@ from gateway.policy.attestation import CallDirection
 from gateway.policy.callers import Caller
 from gateway.refusal import CallRefused, reason_value
 from sip.fields import NameAddr, parse_name_addrs
+from sip.flow import Hop
 from sip.host import write_host
+from sip.message import Response
 from sip.tel_uri import TelUri
 from sip.uri import SipUri, Uri, parse_uri
 from stir.telephone_number import number_of
@@ -120,6 +123,14 @@ class OutboundSetup(CallSetup):
         if self.call is not None:
             self.call.exchange = exchange
         return exchange
+
+    def sent_to(self, hop: Hop, response: Response) -> None:
+        """Beside what is noted of every call: who says, and proves, to have answered."""
+        first = not self._taken
+        super().sent_to(hop, response)
+        if first and self._taken and self.direction != "local" and "Identity" in response.headers:
+            checking = check_connected(self.wiring, self.record, response)
+            self.wiring.forwarder.spawn(checking)
 
     # --- who calls ---------------------------------------------------------------------------
 

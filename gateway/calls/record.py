@@ -25,6 +25,7 @@ class CallRecord:
     discovery: dict[str, Any] | None = None
     passport: dict[str, Any] | None = None
     verdict: dict[str, Any] | None = None
+    connected: dict[str, Any] | None = None
     policy: str | None = None
     would_refuse: int | None = None
     ringing: float | None = None

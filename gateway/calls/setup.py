@@ -201,14 +201,18 @@ class CallSetup(ABC):
 
     # --- what the forwarding tells -----------------------------------------------------------
 
-    def sent_to(self, hop: Hop, status: int) -> None:
+    def sent_to(self, hop: Hop, response: Response) -> None:
         """Note the hop that answered, or until one has, that took the request."""
         if self._taken:
             return
-        self._taken = 200 <= status < 300
+        self._taken = 200 <= response.status_code < 300
         if self.call is not None:
             self.call.callee_hop = hop
         self.record.next_hop = f"{hop.transport}:{hop.address}"
+
+    def leaving(self, response: Response) -> Response:
+        """Return the response as it is."""
+        return response
 
     def responded(self, response: Response) -> None:
         """Note progress and the answer."""

@@ -47,6 +47,12 @@ class Authentication(Section):
         "to one number within a second then have one PASSporT, which verifiers take for a replay.",
     )
 
+    sign_answers: Flag = Field(
+        default=False,
+        description="Sign in answers to verified callers that the called number answered (rsp, "
+        "draft-ietf-stir-rfc4916-update).",
+    )
+
     @model_validator(mode="after")
     def _all_or_none(self) -> Self:
         given = [name for name in ("certificate", "key", "x5u") if getattr(self, name) is not None]

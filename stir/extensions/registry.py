@@ -12,12 +12,13 @@ from stir.extensions.msec import MSEC
 from stir.extensions.msg import MSG
 from stir.extensions.rcd import RCD
 from stir.extensions.rph import RPH
+from stir.extensions.rsp import RSP
 from stir.extensions.shaken import SHAKEN
 
 EXTENSIONS: Final[Mapping[str, Extension]] = MappingProxyType(
     {
         extension.ppt: extension
-        for extension in (SHAKEN, DIVERTED, DIVERTED_WITH_ORIGINAL, RPH, RCD, MSG, MSEC)
+        for extension in (SHAKEN, DIVERTED, DIVERTED_WITH_ORIGINAL, RPH, RCD, MSG, MSEC, RSP)
     }
 )
 # None is the plain PASSporT of RFC 8225, without ppt.

@@ -161,6 +161,7 @@ class FakeResolver:
         self.gate: asyncio.Event | None = None
         self.found: dict[str, tuple[str, ...]] = {BOB: (f"sip:{BOB}@beta.example;user=phone",)}
         self.asked: list[tuple[str, str]] = []
+        self.forgotten: list[str] = []
 
     async def resolve(self, number: str, service: Service, *, caller: str) -> Resolution:
         self.asked.append((number, caller))
@@ -177,6 +178,9 @@ class FakeResolver:
             ),
             (SourceOutcome("spin", outcome, "", 0.25),),
         )
+
+    def forget_number(self, number: str, *, caller: str = "") -> None:
+        self.forgotten.append(number)
 
 
 class MemoryBindings:
