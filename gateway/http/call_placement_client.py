@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import structlog
 
@@ -34,8 +35,8 @@ class Placement:
     def path(self) -> str:
         """The path below a service's URL."""
         if self.orig is None:
-            return f"/encrypted/{self.dest}"
-        return f"/passports/{self.dest}/{self.orig}"
+            return f"/encrypted/{quote(self.dest)}"
+        return f"/passports/{quote(self.dest)}/{quote(self.orig)}"
 
 
 class CallPlacementClient:

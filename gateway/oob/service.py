@@ -33,6 +33,8 @@ from stir.verdict import CallVerdict
 _log = structlog.get_logger("oob")
 _MAX_ORIGINATORS: Final = 2
 _REMEMBERED: Final = 100_000
+# For all that was retrieved: junk whose certificates are nowhere to be had must not add up.
+VERIFY_SECONDS: Final = 3.0
 
 
 class OutOfBandService:
@@ -109,6 +111,15 @@ class OutOfBandService:
         if not tokens:
             self._count("retrieve", "nothing")
             return None
+        try:
+            async with asyncio.timeout(VERIFY_SECONDS):
+                return await self._first_valid(request, tokens)
+        except TimeoutError:
+            self._count("retrieve", "too_slow")
+            _log.warning("what was retrieved takes too long to verify", call_id=request.call_id)
+            return None
+
+    async def _first_valid(self, request: Request, tokens: tuple[str, ...]) -> CallVerdict | None:
         reasons = []
         # One after the other: verifying uses a PASSporT up, and others belong to other calls.
         for candidate in candidates(tokens):

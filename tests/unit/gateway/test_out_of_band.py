@@ -245,3 +245,25 @@ async def test_the_recipient_opens_what_was_published() -> None:
     (sealed,) = scene.services.held[SEALED]
     (token,) = Decryption((KEY,)).decrypt(sealed)
     assert parse_passport(token).payload["orig"] == {"tn": ORIG}
+
+
+async def test_junk_whose_certificates_never_come_holds_no_call_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A publisher may store eight for a number: their fetches must not be waited for in a row."""
+    monkeypatch.setattr("gateway.oob.service.VERIFY_SECONDS", 0.02)
+    scene = Scene()
+    scene.services.held[PLAIN] = tuple(ALPHA.passport() for _ in range(8))
+
+    async def never(_identities: Any, **_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(scene.identity, "verify", never)
+    async with asyncio.timeout(1.0):
+        assert await scene.outcome(invite()) is None
+    assert scene.service.outcomes["retrieve", "too_slow"] == 1
+
+
+def test_a_number_with_a_hash_stays_in_the_path() -> None:
+    assert Placement("#31*1", "1#2").path == "/passports/%2331%2A1/1%232"
+    assert Placement("1#2", None).path == "/encrypted/1%232"
