@@ -12,10 +12,11 @@ from stir.checks.diversion_step import broken_trail, called_identities
 from stir.checks.inspection import Inspection
 from stir.checks.outcomes import failed, passed, skipped
 from stir.claims import identities, identity_of
-from stir.diversion import DIV, DIV_O
+from stir.diversion import DIV, DIV_O, leg_of
 from stir.media_keys import canonical_fingerprint, read_media_keys
 from stir.passport import Passport
 from stir.reason import Reason
+from stir.strict_json import canonical
 from stir.telephone_number import number_of
 from stir.verdict import Check
 
@@ -142,8 +143,11 @@ def _replay_key(inspection: Inspection, passport: Passport) -> bytes:
         trail = (*inspection.nested_trail.passports[:-1], *trail)
     if len(trail) < 2:
         return passport.digest
-    whole = b"".join(each.digest for each in trail)
-    return hashlib.sha256(passport.digest + whole).digest()
+    # by its numbers: who diverts could sign the same way anew at every call
+    legs = [leg_of(each) for each in trail[1:]]
+    way = canonical([[sorted(leg.div), sorted(leg.dest)] for leg in legs])
+    own = passport.digest if inspection.ppt == DIV else b""
+    return hashlib.sha256(own + trail[0].digest + way).digest()
 
 
 def _remaining(inspection: Inspection, passport: Passport) -> float:

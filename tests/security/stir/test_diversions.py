@@ -378,3 +378,19 @@ def test_a_request_that_is_not_diverted_may_still_match_by_to(calls: Forwarders)
     begun = service.begin([calls.original()], facts, NOW)
     found = dict.fromkeys(begun.needed, calls.credential)
     assert service.conclude(begun, found, NOW).outcome == "valid"
+
+
+def test_signing_the_same_way_anew_makes_no_second_call(calls: Forwarders) -> None:
+    """Who was called once could else call everybody under that caller's number, again and again."""
+    service, original = calls.verifier(replay=ReplayCache()), calls.original()
+    for place, expected in enumerate(("valid", "invalid")):
+        values = [original, calls.div(A, B, iat=int(NOW) - place)]
+        verdict = calls.verify(values, B, service=service, call_id=f"{place}@forwarder")
+        assert verdict.outcome == expected, codes(verdict)
+    assert codes(verdict) == ["replayed", None]
+    for place, expected in enumerate(("valid", "invalid")):
+        value = calls.div_o(A, C, original, iat=int(NOW) - place)
+        verdict = calls.verify([value], C, service=service, call_id=f"{place}@other")
+        assert verdict.outcome == expected, codes(verdict)
+    values = [original, calls.div(A, C)]
+    assert calls.verify(values, C, service=service, call_id="both").outcome == "invalid"
