@@ -41,7 +41,7 @@ def check_registration(
     signed.prove(holder)
     check_owner(holder, record.csi, now)
     check_times(record, now)
-    if holder.not_before + _BACKDATED < floor.removed_at:
+    if floor.removed_at and holder.not_before + _BACKDATED <= floor.removed_at:
         raise Refused(
             Refusal.BEFORE_REMOVAL, "certificate is older than the removal by the provider"
         )

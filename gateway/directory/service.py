@@ -144,19 +144,23 @@ class DirectoryService:
         if self.authority is not None:
             await self.authority.sweep()
 
-    async def _start(self) -> None:
-        stack = self._stack
-        stack.push_async_callback(self._database.close)
+    async def open(self) -> None:
+        """Open the database without listening; `stop` closes it."""
+        self._stack.push_async_callback(self._database.close)
+        self._stack.push_async_callback(self.lookups.close)
         try:
             await self._database.create_tables()
         except DirectoryUnavailable as error:
             raise ConfigError("directory.database_url", f"database: {error}") from None
+
+    async def _start(self) -> None:
+        stack = self._stack
+        await self.open()
         if self._mail is not None:
             stack.callback(self._mail.close)
         for transceiver in self._transceivers:
             transceiver.start()
             stack.push_async_callback(transceiver.stop)
-        stack.push_async_callback(self.lookups.close)
         sweeper = asyncio.create_task(self._sweep_for_ever(), name="directory sweep")
         stack.callback(sweeper.cancel)
         try:

@@ -268,6 +268,19 @@ async def running(
         await service.stop()
 
 
+@asynccontextmanager
+async def opened(
+    world: DirectoryWorld, log: LogSink | None = None
+) -> AsyncIterator[DirectoryService]:
+    """The service with its database, without a listener."""
+    service = world.service(log)
+    try:
+        await service.open()
+        yield service
+    finally:
+        await service.stop()
+
+
 @dataclass
 class Reply:
     """A status, the body as JSON where it is, and its octets."""
