@@ -279,7 +279,7 @@ class CallPlacementServer:
     async def _verified(self, tokens: tuple[str, ...], dest: str, orig: str) -> tuple[str, ...]:
         """Return the PASSporTs that are valid for these numbers; raises Problem without any."""
         values = [identity_of(token, parse_passport(token)) for token in tokens]
-        facts = CallFacts(orig_candidates=(orig,), dest_candidates=(dest,))
+        facts = CallFacts(orig_candidates=(orig,), dest_candidates=(dest,), method="INVITE")
         begun = self._verification.begin(values, facts, self._wall_clock())
         found = await self._certificates.get_all(begun.needed)
         await self._prepare(*found.values())

@@ -167,8 +167,12 @@ class SigningApiServer:
             raise ApiError(ServiceError.NO_SERVICE)
         if not client.verify:
             raise ApiError(ServiceError.FORBIDDEN, "verification")
+        # The interface is about calls, and has no text to hold a msg PASSporT against.
         facts = CallFacts(
-            orig_candidates=(order.orig,), dest_candidates=order.dest, date=order.time
+            orig_candidates=(order.orig,),
+            dest_candidates=order.dest,
+            date=order.time,
+            method="INVITE",
         )
         begun = self._verification.begin(order.identities, facts, self._wall_clock())
         found = await self._certificates.get_all(begun.needed)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stir.authentication import msg_claims
 from stir.oob.rate import Rate
 from stir.passport import parse_passport
 from tests.support.call_placement_scene import DEST, ORIG, Provider
@@ -71,6 +72,24 @@ async def test_who_diverts_a_call_attests_nothing_beside_its_div(scene: SigningA
     content = answer.document["verificationResponse"]
     assert (content["verstat"], content["attest"]) == ("TN-Validation-Passed", "C")
     assert content["origid"] != claims["origid"]
+
+
+@pytest.mark.parametrize("ppt", ["msg", "rsp"])
+async def test_what_was_signed_for_something_else_verifies_no_call(
+    scene: SigningApiScene, ppt: str
+) -> None:
+    """Who was sent a message could else call in its sender's name: there is no text to compare."""
+    claims: dict[str, Any] = {
+        "dest": {"tn": [DEST]},
+        "iat": int(time.time()),
+        "orig": {"tn": ORIG},
+        **msg_claims(b"Dinner at eight?"),
+    }
+    signer = scene.provider.signer
+    token = signer.sign_passport({"ppt": ppt}, claims)
+    identity = f"{token};info=<{signer.x5u}>;alg=ES256;ppt={ppt}"
+    answer = await scene.post("verification", verification(identity=identity))
+    assert answer.document["verificationResponse"]["verstat"] != "TN-Validation-Passed"
 
 
 async def test_the_names_of_3gpp_are_understood_and_answered() -> None:
