@@ -9,6 +9,9 @@ from cryptography import x509
 from stir.certificates.certificate import Credential
 from stir.certificates.issuing import Authority, make_intermediate
 from stir.certificates.tn_auth_list import Entry, One, Range, Spc, TnAuthList
+from stir.diversion import DIV_O
+from stir.extensions.extension import originating_number
+from stir.extensions.registry import EXTENSIONS
 from stir.extensions.rph import RPH
 from stir.reason import Reason
 from stir.verification import CallFacts, VerificationPolicy
@@ -116,3 +119,12 @@ def test_a_delegate_with_a_code_alone_is_held_to_the_numbers_beside_it_above(
     credential = delegated(world, (Spc("709J"), One("14155550150")), (Spc("709J"),))
     call = world.verify(world.identity(), credential=credential)
     assert only_reason(call) is Reason.AUTHORITY_NOT_COVERED
+
+
+@pytest.mark.parametrize("ppt", sorted(EXTENSIONS))
+def test_no_type_proves_a_caller_whose_number_its_signer_need_not_have(ppt: str) -> None:
+    """A new type does not prove a caller by mistake; a div-o proves what it holds proves."""
+    extension = EXTENSIONS[ppt]
+    assert not extension.proves_caller or (
+        ppt == DIV_O or extension.signer_number is originating_number
+    )
