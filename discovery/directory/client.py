@@ -54,12 +54,12 @@ class LogProofs(Protocol):
         self,
         directory: str,
         csi: Identifier,
-        content: bytes,
+        digest: str,
         proof: Mapping[str, object],
         now: float,
     ) -> bool:
-        """Tell whether the proof shows a record, the octets of its token, in a log that is trusted
-        for this directory."""
+        """Tell whether the proof shows a record, by its digest, in a log that is trusted for this
+        directory."""
         ...
 
 
@@ -136,16 +136,16 @@ class AnswerChecker:
             record=record,
             thumbprint=holder.thumbprint,
             digest=signed.digest,
-            logged=self._is_logged(csi, signed.token, proof, now),
+            logged=self._is_logged(csi, signed.digest, proof, now),
             usable_until=min(float(record.expires_at), holder.not_after),
             directory=self.directory,
             evidence=LoggedRecord(signed.token, chain, proof if isinstance(proof, dict) else None),
         )
 
-    def _is_logged(self, csi: Identifier, token: str, proof: object, now: float) -> bool:
+    def _is_logged(self, csi: Identifier, digest: str, proof: object, now: float) -> bool:
         if self.logs is None or not isinstance(proof, dict):
             return False
-        return self.logs.is_logged(self.directory, csi, token.encode("ascii"), proof, now)
+        return self.logs.is_logged(self.directory, csi, digest, proof, now)
 
 
 def read_chain(value: object) -> tuple[str, ...]:

@@ -302,7 +302,8 @@ class NumberAuthority:
         await self._store.put(issued)
         certificate = x509.load_pem_x509_certificate(issued.chain_pem.encode("ascii"))
         der = certificate.public_bytes(serialization.Encoding.DER)
-        await self._log.append("certificate", str(order.csi), der)
+        digest = encode(hashlib.sha256(der).digest())
+        await self._log.append("certificate", str(order.csi), digest)
         self.outcomes["certificate", str(order.operation)] += 1
         _log.info("certificate issued", identifier=order.csi.shown, by=str(order.operation))
         return issued
@@ -323,7 +324,7 @@ class NumberAuthority:
     async def _tell(self, csi: Identifier, claim: Claim | None) -> None:
         if claim is None:
             return
-        await self._log.append("claim", str(csi), claim.thumbprint.encode("ascii"))
+        await self._log.append("claim", str(csi), claim.thumbprint)
         if self._told is not None:
             await self._told(csi, claim)
 

@@ -21,15 +21,15 @@ class LogSink(Protocol):
         """The latest signed checkpoint, None without a log."""
         ...
 
-    async def append(self, kind: EntryKind, csi: str, content: bytes) -> int | None:
-        """Add a leaf for a token or certificate and return its index once it is stored.
+    async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
+        """Add a leaf for a token or certificate, by its digest, and return its index.
 
         None where there is no log.
         """
         ...
 
     async def proof(
-        self, kind: EntryKind, csi: str, content: bytes, index: int | None
+        self, kind: EntryKind, csi: str, digest: str, index: int | None
     ) -> Mapping[str, object] | None:
         """Return the proof that a leaf is in the tree of a checkpoint, None where there is none."""
         ...
@@ -41,10 +41,10 @@ class NoLog:
     verifier_key: str | None = None
     checkpoint: str | None = None
 
-    async def append(self, kind: EntryKind, csi: str, content: bytes) -> int | None:
+    async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
         return None
 
     async def proof(
-        self, kind: EntryKind, csi: str, content: bytes, index: int | None
+        self, kind: EntryKind, csi: str, digest: str, index: int | None
     ) -> Mapping[str, object] | None:
         return None

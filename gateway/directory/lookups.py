@@ -72,8 +72,7 @@ class Lookups:
         return build_answer(answer, logged, self._signer)
 
     async def _proof(self, record: StoredRecord) -> Mapping[str, object] | None:
-        content = record.token.encode("ascii")
-        proof = await self._log.proof("record", record.csi, content, record.log_index)
+        proof = await self._log.proof("record", record.csi, record.digest, record.log_index)
         if proof is not None and len(json.dumps(proof)) > MAX_PROOF:
             return None  # it would not fit; a sender who asks for proofs will not use the record
         return proof

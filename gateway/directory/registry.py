@@ -143,7 +143,7 @@ class Registry:
                 await identifier.removed_by_provider(now)
         if author == "provider" and self._removed is not None:
             await self._removed(csi, now)
-        await self._log.append("removal", str(csi), signed.token.encode("ascii"))
+        await self._log.append("removal", str(csi), signed.digest)
         self.outcomes["remove", author] += 1
         _log.info("removed", identifier=csi.shown, by=author)
 
@@ -213,11 +213,11 @@ class Registry:
     async def _note(self, stored: StoredRecord, fresh: Claim | None, csi: Identifier) -> None:
         """Enter in the log what happened, and tell the holders of a claim."""
         if stored.log_index is None:
-            index = await self._log.append("record", stored.csi, stored.token.encode("ascii"))
+            index = await self._log.append("record", stored.csi, stored.digest)
             if index is not None:
                 await self._store.set_log_index(stored.csi, stored.thumbprint, stored.digest, index)
         if fresh is not None:
-            await self._log.append("claim", stored.csi, fresh.thumbprint.encode("ascii"))
+            await self._log.append("claim", stored.csi, fresh.thumbprint)
             if self._told is not None:
                 await self._told(csi, fresh)
 
