@@ -15,6 +15,7 @@ import typer
 
 from bench import log as log_bench
 from bench import privacy as privacy_bench
+from bench import resolution as resolution_bench
 from bench import stir as stir_bench
 from bench import stir_flood as flood
 from bench.calls import carry_calls
@@ -48,6 +49,7 @@ def everything(context: typer.Context) -> None:
         stir()
         stir_flood()
         privacy()
+        resolution()
         calls()
         media_relay()
         if is_installed():
@@ -111,6 +113,23 @@ def privacy(
         emit_json(found)
     else:
         privacy_bench.show(found)
+
+
+@app.command()
+def resolution(
+    operations: Annotated[
+        int, typer.Option(help="Numbers resolved of each size.", min=100)
+    ] = 5_000,
+    largest: Annotated[int, typer.Option(help="Largest cache and tree.", min=1_000)] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Finding a number: from caches as they grow, and from a validated ENUM tree."""
+    found = resolution_bench.measure(operations, largest)
+    if as_json:
+        emit_json(found)
+    else:
+        resolution_bench.show(found)
+    _end(found)
 
 
 @app.command()

@@ -59,6 +59,16 @@ def test_who_answered_is_verified_and_written_down(scene: CallScene) -> None:
     assert scene.resolver.forgotten == []
 
 
+def test_two_answers_of_one_second_are_no_replay(scene: CallScene) -> None:
+    value = _said(scene)
+    for call_id in ("one@device", "two@device"):
+        scene.dial(invite(call_id=call_id))
+        _answer(scene.sent("INVITE")[-1], value)
+    assert [call.record.connected for call in scene.calls.calls()] == [
+        {"outcome": "valid", "reason": None}
+    ] * 2
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
