@@ -31,10 +31,10 @@ class TrustedLogs:
         *,
         entry_type: EntryType = EntryType.RECORD,
     ) -> LogRefused | None:
-        """Return why a record (its digest) does not count as logged; None where it does.
+        """Return why a record does not count as logged; None where it does.
 
-        csi: the identifier, whose str() is its canonical text. proof: members of an answer, from
-        anybody.
+        digest: the text that names it. csi: the identifier, whose str() is its canonical text.
+        proof: members of an answer, from anybody.
         """
         policy = self._policies.get(directory)
         if policy is None:

@@ -68,7 +68,7 @@ def monitor(
         list[str] | None, typer.Option(help="An own label, 64 hexadecimal digits.")
     ] = None,
     receipt: Annotated[
-        list[Path] | None, typer.Option(help="What the directory gave at registration (JSON).")
+        list[Path] | None, typer.Option(help="What the directory gave at registration (KEY.json).")
     ] = None,
     state: Annotated[Path, typer.Option(help="File that keeps the monitor's place.")] = Path(
         "directory-monitor.json"
@@ -190,6 +190,9 @@ def _watched(
             data = file.read(_MAX_RECEIPT)
         try:
             members = parse_json_object(data)
+            # As the directory answered, or as it is kept beside the owner's key.
+            held = members.get("receipt", members)
+            members = held if isinstance(held, dict) else {}
             csi, known = members["csi"], members.get("known", [])
             if not isinstance(csi, str) or not isinstance(known, list):
                 raise ValueError

@@ -21,6 +21,8 @@ from gateway.config.base import (
 from gateway.config.discovery import Dns, Smpp
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Log
+from gateway.config.transparency_log import EXAMPLES as LOG_EXAMPLES
+from gateway.config.transparency_log import TransparencyLog
 
 
 def _database_url(url: SecretStr) -> SecretStr:
@@ -224,6 +226,9 @@ class DirectoryConfig(Section):
         "can answer alone.",
     )
     mail: Mail | None = Field(default=None, description="Mail; absent: no challenges by mail.")
+    transparency_log: TransparencyLog | None = Field(
+        default=None, description="The transparency log; absent: nothing is logged."
+    )
     dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
     log: Log = Field(default=Log(), description="Logs.")
 
@@ -239,6 +244,7 @@ class DirectoryConfig(Section):
 
 
 EXAMPLES: Final = {
+    **LOG_EXAMPLES,
     "directory.url": "https://dp.example",
     "directory.address": "192.0.2.20",
     "directory.certificate": "keys/https.pem",

@@ -151,11 +151,13 @@ class DirectoryApi:
             document["record"], document["chain"], _release(document)
         )
         now = self._wall_clock()
+        receipt = {} if registered.receipt is None else {"receipt": registered.receipt}
         return json_response(
             {
                 "state": "held" if registered.live_at > now else "live",
                 "live_at": int(registered.live_at),
                 "claims": _claims(registered.claims),
+                **receipt,
             },
             status=202 if registered.live_at > now else 200,
         )

@@ -34,6 +34,11 @@ class LogSink(Protocol):
         """Return the proof that a leaf is in the tree of a checkpoint, None where there is none."""
         ...
 
+    def receipt(self, csi: str, digests: tuple[str, ...]) -> Mapping[str, object] | None:
+        """Return what an owner watches the log with: the label of the identifier, and how the
+        owner's own contents look in the log. None without a log."""
+        ...
+
 
 class NoLog:
     """A `LogSink` that keeps nothing."""
@@ -47,4 +52,7 @@ class NoLog:
     async def proof(
         self, kind: EntryKind, csi: str, digest: str, index: int | None
     ) -> Mapping[str, object] | None:
+        return None
+
+    def receipt(self, csi: str, digests: tuple[str, ...]) -> Mapping[str, object] | None:
         return None

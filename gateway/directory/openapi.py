@@ -86,7 +86,15 @@ _ANSWER: Final = _object(
         "pad": {"type": "string", "description": "Makes every answer equally long."},
     }
 )
-_KEPT: Final = _object({"state": {"enum": ["live", "held"]}, "live_at": _TIME, "claims": _CLAIMS})
+_HEX: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_RECEIPT: Final = {
+    **_object({"csi": _CSI, "label": _HEX, "known": {"type": "array", "items": _HEX}}),
+    "description": "What the owner watches the log with; absent without a log.",
+}
+_KEPT: Final = _object(
+    {"state": {"enum": ["live", "held"]}, "live_at": _TIME, "claims": _CLAIMS},
+    {"receipt": _RECEIPT},
+)
 _CERTIFIED: Final = _object(
     {
         "state": {"enum": ["issued", "held"]},

@@ -34,6 +34,7 @@ from stir.certificates.issuing import key_to_pem, new_key
 
 _TIMEOUT: Final = 15.0
 _DAY: Final = 86_400.0
+_KNOWN: Final = 200
 _REAUTHENTICATE: Final = "urn:spin:error:reauthenticate"
 
 
@@ -154,8 +155,18 @@ class OwnerClient:
             raise OwnerFailed(f"record: {refused}") from None
         document = {"record": token, "chain": self._file.chain, **self._release()}
         said = await self._send("PUT", f"{self._directory}/dp/v1/records", document)
-        self._file.save(seq=seq)
+        self._file.save(seq=seq, receipt=self._receipt(said.get("receipt")))
         return said
+
+    def _receipt(self, given: object) -> object:
+        """Return a receipt with what earlier ones of the same label knew, the latest 200."""
+        before = self._file.state.get("receipt")
+        if not isinstance(given, dict) or not isinstance(given.get("known"), list):
+            return before
+        known = given["known"]
+        if isinstance(before, dict) and before.get("label") == given.get("label"):
+            known = [each for each in before.get("known", []) if each not in known] + known
+        return {**given, "known": known[-_KNOWN:]}
 
     async def remove(self) -> None:
         """Take the record out of the directory."""

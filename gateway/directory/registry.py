@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64decode
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,7 +16,7 @@ from discovery.directory.client import Chains, read_chain
 from discovery.directory.holder import Holder
 from discovery.directory.holding import HOLD, Claim, Granted, Held, judge_claim
 from discovery.directory.identifier import Identifier
-from discovery.directory.jws import Key
+from discovery.directory.jws import Key, encode
 from discovery.directory.reason import Refusal, Refused
 from discovery.directory.record import MAX_LIFETIME, parse_record
 from discovery.directory.registering import check_registration, check_release, check_removal
@@ -37,10 +39,12 @@ class ReleasePresented:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What became of a record: when it counts from (epoch seconds), and who else claims it."""
+    """What became of a record: when it counts from (epoch seconds), who else claims it, and what
+    the owner watches the log with (None without a log)."""
 
     live_at: float
     claims: tuple[Claim, ...]
+    receipt: Mapping[str, object] | None = None
 
 
 class Removed(Protocol):
@@ -117,7 +121,7 @@ class Registry:
         outcome = "held" if live_at > now else "kept" if is_new else "refreshed"
         self.outcomes["register", outcome] += 1
         _log.info("record", identifier=csi.shown, outcome=outcome)
-        return Registered(live_at, claims)
+        return Registered(live_at, claims, self._receipt(stored))
 
     async def remove(self, token: object, chain: object) -> None:
         """Take an identifier's records away, for their owner or its provider.
@@ -209,6 +213,12 @@ class Registry:
             await identifier.remove(holders - {holder.thumbprint})
         before = next((each for each in kept if each.thumbprint == holder.thumbprint), None)
         return (before.live_at if before is not None and before.live_at <= now else now), None
+
+    def _receipt(self, stored: StoredRecord) -> Mapping[str, object] | None:
+        """Return what tells the owner's own entries in the log from those of others."""
+        certificate = encode(hashlib.sha256(b64decode(stored.chain[0])).digest())
+        own = (stored.digest, certificate, stored.thumbprint)
+        return self._log.receipt(stored.csi, own)
 
     async def _note(self, stored: StoredRecord, fresh: Claim | None, csi: Identifier) -> None:
         """Enter in the log what happened, and tell the holders of a claim."""

@@ -29,6 +29,7 @@ from gateway.directory.log_sink import LogSink, NoLog
 from gateway.directory.lookups import Lookups
 from gateway.directory.record_store import RecordStore
 from gateway.directory.registry import Registry
+from gateway.directory_log.kept import PREFIX, KeptLog
 from gateway.http.fetch import client_context
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.keys import derived_key
@@ -62,8 +63,13 @@ class DirectoryService:
         self._config = config
         self._keys = keys
         self._wall_clock = wall_clock
-        self._log: LogSink = log or NoLog()
         section = config.directory
+        self._kept_log = (
+            KeptLog(config, config.transparency_log)
+            if config.transparency_log is not None and log is None
+            else None
+        )
+        self._log: LogSink = log or (self._kept_log.sink if self._kept_log else NoLog())
         try:
             self._database = Database(_database_url(config))
         except ValueError as error:
@@ -100,8 +106,11 @@ class DirectoryService:
         tls = server_context(section.certificate, section.key)
         if section.client_trust_anchors is not None:
             _ask_for_certificates(tls, section.client_trust_anchors)
+        application = self.api.application()
+        if self._kept_log is not None:
+            application.add_subapp(PREFIX, self._kept_log.application)
         self.listener = HttpListener(
-            self.api.application(),
+            application,
             section.address,
             section.port,
             tls=tls,
@@ -146,6 +155,8 @@ class DirectoryService:
 
     async def open(self) -> None:
         """Open the database without listening; `stop` closes it."""
+        if self._kept_log is not None:
+            self._stack.push_async_callback(self._kept_log.close)
         self._stack.push_async_callback(self._database.close)
         self._stack.push_async_callback(self.lookups.close)
         try:
@@ -156,6 +167,8 @@ class DirectoryService:
     async def _start(self) -> None:
         stack = self._stack
         await self.open()
+        if self._kept_log is not None:
+            await stack.enter_async_context(self._kept_log.running())
         if self._mail is not None:
             stack.callback(self._mail.close)
         for transceiver in self._transceivers:

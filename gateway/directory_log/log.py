@@ -21,6 +21,7 @@ from discovery.log.entry import LogEntry
 from discovery.log.logged import InclusionProof
 from discovery.log.note import NoteSigner, SignatureLine
 from discovery.log.reason import LogRefusal, LogRefused
+from gateway.directory.database import DirectoryUnavailable
 from gateway.directory_log.store import LogCorrupted, LogStore
 
 _log = structlog.get_logger("directory_log")
@@ -29,7 +30,7 @@ _T = TypeVar("_T")
 _FATAL: Final = {LogRefusal.SPLIT_VIEW, LogRefusal.INCONSISTENT, LogRefusal.ROLLED_BACK}
 
 
-class LogUnavailable(Exception):
+class LogUnavailable(DirectoryUnavailable):
     """The log takes no entry now: full queue, full disk, stopped, or halted for an operator."""
 
 

@@ -21,8 +21,8 @@ _TYPES: Final[Mapping[EntryKind, EntryType]] = {
 class DirectoryLogSink:
     """Logs what happens to identifiers. labels: how they are hidden; nonce_key: 32 secret octets.
 
-    csi: the canonical text of an identifier; digest: the text that names the content, and that the
-    log commits to.
+    csi: the canonical text of an identifier; digest: the text that names a content, which the log
+    commits to.
     """
 
     def __init__(self, log: DirectoryLog, labels: Labels, nonce_key: bytes) -> None:
@@ -63,9 +63,8 @@ class DirectoryLogSink:
     def receipt(self, csi: str, digests: tuple[str, ...] = ()) -> dict[str, object]:
         """Return what the owner needs to watch the log: label, and commitments of own contents."""
         label = self._labels.label(csi)
-        contents = [digest.encode() for digest in digests]
         known = [
             commit(content, derived_nonce(self._nonce_key, label.value, content)).hex()
-            for content in contents
+            for content in (digest.encode() for digest in digests)
         ]
         return {"csi": csi, "label": label.value.hex(), "known": known}

@@ -1,0 +1,145 @@
+"""The log that a directory keeps, made of its configuration: what to log to, and what to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from discovery.log.cosignature import parse_witness
+from discovery.log.entry import KeyedLabels
+from discovery.log.note import NoteSigner
+from gateway.config.directory import DirectoryConfig
+from gateway.config.files import read_file
+from gateway.config.load import ConfigError
+from gateway.config.transparency_log import TransparencyLog
+from gateway.directory_log.http import log_application
+from gateway.directory_log.log import DirectoryLog, LogSettings
+from gateway.directory_log.sink import DirectoryLogSink
+from gateway.directory_log.store import LogCorrupted, LogStore
+from gateway.directory_log.witness_client import WitnessClient
+from gateway.http.fetch import client_context
+from gateway.http.service_client import ServiceClient
+from gateway.keys import derived_key
+from gateway.services import dns_resolver
+
+PREFIX: Final = "/log"
+_KEY: Final = "log.key"
+
+
+class KeptLog:
+    """A directory's log: `sink` takes entries, `application` is mounted under /log.
+
+    `running` is entered while the directory runs, `close` called in the end.
+    Raises ConfigError from the constructor.
+    """
+
+    def __init__(self, config: DirectoryConfig, section: TransparencyLog) -> None:
+        state = config.directory.state_directory
+        signer = NoteSigner(_origin(config, section), _key(section.key, state))
+        folder = section.folder or state / "log"
+        try:
+            store = LogStore(folder, signer.verifier)
+        except BlockingIOError:
+            raise ConfigError("transparency_log.folder", f"{folder} is in use") from None
+        except OSError as error:
+            detail = f"{folder}: {error.strerror}"
+            raise ConfigError("transparency_log.folder", detail) from None
+        except LogCorrupted as error:
+            raise ConfigError("transparency_log.folder", str(error)) from None
+        self._dns = dns_resolver(config.dns)
+        self._http = ServiceClient(self._dns, client_context(None))
+        self._log = DirectoryLog(
+            store,
+            signer,
+            [
+                WitnessClient(self._http, each.url, parse_witness(each.key))
+                for each in section.witness
+            ],
+            _settings(section),
+        )
+        labels = KeyedLabels(derived_key(state, "directory log labels"))
+        self.sink = DirectoryLogSink(self._log, labels, derived_key(state, "directory log nonces"))
+        self.application: web.Application = log_application(store)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take entries until left."""
+        task = asyncio.create_task(self._log.run(), name="directory log")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def close(self) -> None:
+        """Close the files and connections."""
+        self._log.store.close()
+        await self._http.close()
+        await self._dns.close()
+
+
+def _settings(section: TransparencyLog) -> LogSettings:
+    return LogSettings(
+        interval=section.interval_seconds,
+        max_waiting=section.max_waiting,
+        quorum=min(len(section.witness), 1) if section.quorum is None else section.quorum,
+        refresh=section.refresh_seconds,
+        publish_wait=section.publish_wait_seconds,
+    )
+
+
+def _origin(config: DirectoryConfig, section: TransparencyLog) -> str:
+    return section.origin or config.directory.url.partition("://")[2].rstrip("/") + PREFIX
+
+
+def _key(path: Path | None, state: Path) -> Ed25519PrivateKey:
+    name = "transparency_log.key"
+    if path is None:
+        path = state / _KEY
+        _make_key(path)
+    try:
+        key = load_pem_private_key(read_file(path, name), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(name, f"{path} holds no PEM private key without password") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(name, f"{path} holds no Ed25519 key")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Make the file whole or not at all, once, whoever else starts at the same time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            return
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(handle)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    except OSError as error:
+        raise ConfigError("directory.state_directory", f"{path}: {error.strerror}") from None
