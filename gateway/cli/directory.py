@@ -50,9 +50,12 @@ async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: 
     await service.start()
     listener = service.listener
     if as_json:
-        emit_json({"event": "serving", "address": listener.host, "port": listener.port})
+        serving = {"event": "serving", "address": listener.host, "port": listener.port}
+        emit_json(serving | ({"enum_ds": service.enum.ds} if service.enum is not None else {}))
     else:
         console.print(f"Directory {settings.directory.url} at {listener.host}:{listener.port}")
+        if service.enum is not None:
+            console.print(f"ENUM {service.enum.suffix}, DS {service.enum.ds[0]}")
     await stopped.wait()
     await service.stop()
 

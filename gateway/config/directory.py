@@ -19,6 +19,7 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.discovery import Dns, Smpp
+from gateway.config.enum_publishing import EnumPublishing
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Log
 from gateway.config.transparency_log import EXAMPLES as LOG_EXAMPLES
@@ -229,6 +230,9 @@ class DirectoryConfig(Section):
     transparency_log: TransparencyLog | None = Field(
         default=None, description="The transparency log; absent: nothing is logged."
     )
+    enum: EnumPublishing | None = Field(
+        default=None, description="Publishing opted-in numbers over DNS; absent: none."
+    )
     dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
     log: Log = Field(default=Log(), description="Logs.")
 
@@ -269,6 +273,12 @@ EXAMPLES: Final = {
     "sms.password": "change",
     "sms.password_file": "keys/smpp.password",
     "sms.source_address": "+12125550100",
+    "enum.suffix": "e164.dp.example",
+    "enum.address": "192.0.2.20",
+    "enum.nameservers": ["ns1.dp.example"],
+    "enum.hostmaster": "hostmaster.dp.example",
+    "enum.key": "keys/enum.key",
+    "enum.next_key": "keys/enum-next.key",
     "mail.host": "submission.example",
     "mail.trust_anchors": "keys/https-roots.pem",
     "mail.user": "directory",

@@ -13,6 +13,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from discovery.enum.publishing.signing import SigningKey
 from discovery.number import NumberRanges
 from gateway.config.directory import DirectoryConfig, DirectoryPeer
 from gateway.config.files import read_file, read_secret
@@ -30,6 +31,7 @@ from stir.oob.rate import Rate
 
 _SHORTEST_TOKEN: Final = 16
 _OWN_KEY: Final = "answers.key"
+_ZONE_KEY: Final = "enum.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class DirectoryKeys:
     chains: TrustedChains = field(repr=False)
     issuer: Authority | None = field(repr=False)
     peers: tuple[LookupPeer, ...] = field(repr=False)
+    zone: tuple[SigningKey, ...] = field(default=(), repr=False)
 
 
 def load_directory_keys(config: DirectoryConfig) -> DirectoryKeys:
@@ -57,6 +60,7 @@ def load_directory_keys(config: DirectoryConfig) -> DirectoryKeys:
         chains=TrustedChains(owners, providers, codes),
         issuer=issuer,
         peers=_peers(section.peer),
+        zone=_zone_keys(config),
     )
 
 
@@ -103,6 +107,26 @@ def _answer_key(config: DirectoryConfig) -> ec.EllipticCurvePrivateKey:
         return load_private_key(read_file(path, "directory.signing_key"))
     except MalformedCredential as error:
         raise ConfigError("directory.signing_key", str(error)) from None
+
+
+def _zone_keys(config: DirectoryConfig) -> tuple[SigningKey, ...]:
+    """The keys of the ENUM zone, the signing one first; none where nothing is published."""
+    enum = config.enum
+    if enum is None:
+        return ()
+    path = enum.key or config.directory.state_directory / _ZONE_KEY
+    if enum.key is None:
+        _make_key(path)
+    named = [("enum.key", path)]
+    if enum.next_key is not None:
+        named.append(("enum.next_key", enum.next_key))
+    keys = []
+    for key, each in named:
+        try:
+            keys.append(SigningKey(load_private_key(read_file(each, key))))
+        except (MalformedCredential, ValueError) as error:
+            raise ConfigError(key, str(error)) from None
+    return tuple(keys)
 
 
 def _make_key(path: Path) -> None:

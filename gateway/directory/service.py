@@ -27,9 +27,11 @@ from gateway.directory.database import Database, DirectoryUnavailable, sqlite_ur
 from gateway.directory.files import DirectoryKeys
 from gateway.directory.log_sink import LogSink, NoLog
 from gateway.directory.lookups import Lookups
+from gateway.directory.published import enum_server
 from gateway.directory.record_store import RecordStore
 from gateway.directory.registry import Registry
 from gateway.directory_log.kept import PREFIX, KeptLog
+from gateway.enum_server.server import EnumServer
 from gateway.http.fetch import client_context
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.keys import derived_key
@@ -116,6 +118,9 @@ class DirectoryService:
             tls=tls,
             limits=_LISTENER_LIMITS,
         )
+        self.enum: EnumServer | None = None
+        if config.enum is not None:
+            self.enum = enum_server(config.enum, keys.zone, self.records, wall_clock)
         self._stack = AsyncExitStack()
 
     def description(self) -> Mapping[str, object]:
@@ -176,6 +181,13 @@ class DirectoryService:
             stack.push_async_callback(transceiver.stop)
         sweeper = asyncio.create_task(self._sweep_for_ever(), name="directory sweep")
         stack.callback(sweeper.cancel)
+        if self.enum is not None:
+            try:
+                await self.enum.start()
+            except OSError as error:
+                raise ConfigError("enum.port", str(error)) from None
+            stack.push_async_callback(self.enum.stop)
+            _log.info("publishing numbers", suffix=self.enum.suffix, ds=self.enum.ds[0])
         try:
             await self.listener.start()
         except OSError as error:

@@ -93,6 +93,16 @@ class EnumServer:
         self.port = settings.port
         self.counts: Counter[str] = Counter()
 
+    @property
+    def suffix(self) -> str:
+        """The domain of the tree."""
+        return self._zone.tree.suffix
+
+    @property
+    def ds(self) -> tuple[str, ...]:
+        """The DS records that others pin, the signing key's first."""
+        return self._zone.ds()
+
     async def start(self) -> None:
         """Open both sockets; raises OSError."""
         loop = asyncio.get_running_loop()
