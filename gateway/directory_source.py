@@ -27,6 +27,7 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.directory.keys import EcKey, TrustedChains
 from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
+from gateway.directory_log.trust import trusted_logs
 from gateway.http.fetch import AddressSource, client_context
 from gateway.http.service_client import ServiceClient
 from stir.certificates.certificate import MalformedCredential, load_public_key
@@ -173,6 +174,7 @@ def make_directory_source(
         tokens[server.url] = read_secret(server.token, server.token_file, name) if given else None
     if prefixes is not None:
         pinned |= _pinned(prefixes)
+    logs = logs or trusted_logs(settings)
     connections = [
         DirectoryConnection(
             url,

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from gateway.config.base import FilePath, Flag, Seconds, Section, Text
+from gateway.config.base import Count, FilePath, Flag, Seconds, Section, Text
 from gateway.config.oob import ServiceUrl
 
 
@@ -23,6 +23,27 @@ class DirectoryServer(Section):
     token: SecretStr | None = Field(default=None, description="Bearer token we present.")
     token_file: FilePath | None = Field(
         default=None, description="File whose first line is that token."
+    )
+
+    log_keys: tuple[Text, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Public keys (name+id+key) of its transparency log, several while one is "
+        "replaced; none: nothing of it counts as logged.",
+    )
+    log_witnesses: tuple[Text, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Public keys (name+id+key) of witnesses whose cosignatures count.",
+    )
+    log_quorum: Count | None = Field(
+        default=None,
+        ge=0,
+        description="How many of them must have cosigned; absent: 1 with witnesses, else 0, which "
+        "cannot tell how old a checkpoint is.",
+    )
+    log_max_age_seconds: Seconds = Field(
+        default=86_400.0, ge=60, description="A checkpoint cosigned longer ago does not count."
     )
 
     @model_validator(mode="after")
@@ -81,6 +102,8 @@ class DirectoryClientSection(Section):
             raise ValueError("prefix_map and prefix_map_key go together")
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("certificate and private_key go together")
+        if self.require_logged and not all(server.log_keys for server in self.server):
+            raise ValueError("require_logged needs the log_keys of each server")
         urls = [server.url for server in self.server]
         if len(set(urls)) < len(urls):
             raise ValueError("a directory is named twice")

@@ -73,6 +73,13 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "discovery.directory.server.key": "cfvGzCmxVjKyeomGY3lSvt8WDeZ_7lfYO7p0TkC6B-0",
     "discovery.directory.server.token": "change-me-please-16",
     "discovery.directory.server.token_file": "keys/directory.token",
+    "discovery.directory.server.log_keys": [
+        "dp.example/log+924fb67c+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
+    ],
+    "discovery.directory.server.log_witnesses": [
+        "witness.example/w1+ea2ad007+BNYvAWoe/R5P33k+tCzYRHHhup8M8E0Sh7XMcfYWKHy4"
+    ],
+    "discovery.directory.server.log_quorum": 1,
     "discovery.enum.tree.suffix": "e164.edge.example",
     "discovery.enum.tree.ds": [
         "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from discovery.log.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from discovery.log.cosignature import Cosigner
@@ -105,3 +107,10 @@ def policy(*cosigners: Cosigner, quorum: int = 1, max_age: float = 3_600.0) -> L
     """What a relying gateway demands of this log."""
     keys = tuple(one.verifier for one in cosigners)
     return LogPolicy((log_signer().verifier,), keys, quorum, max_age)
+
+
+def write_key(path: Path, signer: NoteSigner) -> None:
+    """A log's private key as an operator has it."""
+    path.write_bytes(
+        signer.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )

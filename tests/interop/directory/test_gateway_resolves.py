@@ -28,6 +28,7 @@ from tests.support.directory_world import (
     DirectoryWorld,
     running,
 )
+from tests.support.log_world import log_signer
 
 pytestmark = pytest.mark.real
 DIGITS = "14155550123"
@@ -184,7 +185,12 @@ async def test_a_wrong_token_and_a_wrong_key_find_nothing(scene: Scene) -> None:
 async def test_records_that_are_not_logged_are_refused_by_policy(scene: Scene) -> None:
     world = await scene.add()
     await scene.clients[0].register(world.owner())
-    answer = await find(scene.source(require_logged=True))
+    server = {
+        "url": world.config.directory.url,
+        "token": TOKEN,
+        "log_keys": [str(log_signer().verifier)],
+    }
+    answer = await find(scene.source(require_logged=True, server=[server]))
     assert (answer.outcome, answer.detail) == (Outcome.REFUSED, "record is not logged")
 
 

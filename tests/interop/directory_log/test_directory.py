@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from discovery.log.cosignature import parse_witness
 from discovery.log.entry import EntryType
@@ -20,7 +19,7 @@ from gateway.config.load import ConfigError
 from tests.support.command_line import Said, spingate
 from tests.support.directory_world import MAIL, NUMBER, DirectoryClient, DirectoryWorld, running
 from tests.support.log_scene import serving_witness
-from tests.support.log_world import cosigner, log_signer
+from tests.support.log_world import cosigner, log_signer, write_key
 
 pytestmark = pytest.mark.real
 LOG_NAME = "dp.example/log"
@@ -53,7 +52,7 @@ async def test_a_record_is_proven_to_who_asks_and_seen_by_its_owner(tmp_path: Pa
         (tmp_path / "state").mkdir()
         # The witness has to know the log's key before the log is there.
         key_file = tmp_path / "log.key"
-        _write_key(key_file)
+        write_key(key_file, log_signer(name=LOG_NAME))
         signer = log_signer(name=LOG_NAME)
         url = await stack.enter_async_context(serving_witness(tmp_path / "w", logs=[signer]))
         world = DirectoryWorld(
@@ -149,9 +148,3 @@ async def test_wrong_usage_is_said_in_one_line(
     assert said.code == 2
     assert says in said.err
     assert "Traceback" not in said.err
-
-
-def _write_key(path: Path) -> None:
-    path.write_bytes(
-        log_signer().private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )

@@ -1,0 +1,40 @@
+"""The logs that [discovery.directory] trusts: a policy for each directory that names a key."""
+
+from __future__ import annotations
+
+from discovery.log.cosignature import parse_witness
+from discovery.log.logged import LogPolicy
+from discovery.log.note import parse_verifier
+from discovery.log.reason import LogRefused
+from discovery.log.relying import TrustedLogs
+from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
+from gateway.config.load import ConfigError
+
+
+def trusted_logs(settings: DirectoryClientSection) -> TrustedLogs | None:
+    """Return the policies by the directories' URLs; None where no log is named.
+
+    Raises ConfigError.
+    """
+    policies = {
+        server.url: _policy(server, f"discovery.directory.server[{index}]")
+        for index, server in enumerate(settings.server)
+        if server.log_keys
+    }
+    return TrustedLogs(policies) if policies else None
+
+
+def _policy(server: DirectoryServer, key: str) -> LogPolicy:
+    witnesses = server.log_witnesses
+    quorum = min(len(witnesses), 1) if server.log_quorum is None else server.log_quorum
+    try:
+        return LogPolicy(
+            tuple(map(parse_verifier, server.log_keys)),
+            tuple(map(parse_witness, witnesses)),
+            quorum,
+            server.log_max_age_seconds,
+        )
+    except LogRefused as error:
+        raise ConfigError(f"{key}.log_keys", error.detail) from None
+    except ValueError as error:
+        raise ConfigError(f"{key}.log_quorum", str(error)) from None
