@@ -15,6 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import SecretStr
 
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
@@ -28,6 +29,16 @@ from stir.certificates.transparency import Log
 
 _SECRET_BYTES: Final = 32
 _SHORTEST_TOKEN: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CarriageSecrets:
+    """Secrets of what carries invitations; empty where there is none."""
+
+    mms_password: str = field(default="", repr=False)
+    mms_deliver_password: str = field(default="", repr=False)
+    sms_secret: str = field(default="", repr=False)
+    sms_webhook_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Keys:
     remote_token: str | None = field(default=None, repr=False)
     policy_administrators: tuple[PolicyAdministrator, ...] = ()
     transparency_logs: tuple[Log, ...] = ()
+    carriages: CarriageSecrets = field(default_factory=CarriageSecrets, repr=False)
 
 
 def load_keys(config: Config) -> Keys:
@@ -78,8 +90,33 @@ def load_keys(config: Config) -> Keys:
         call_placement_anchors=_call_placement_anchors(config),
         trust_list_administrator=_trust_list_administrator(config),
         api_tokens=_api_tokens(config),
+        carriages=_carriage_secrets(config),
         remote_token=_remote_token(config),
     )
+
+
+def _carriage_secrets(config: Config) -> CarriageSecrets:
+    mms = config.spin.mms if config.spin is not None else None
+    http = config.sms.http
+
+    def read(given: SecretStr | None, file: Path | None, key: str) -> str:
+        return "" if given is None and file is None else read_secret(given, file, key)
+
+    secrets_of_mms = ("", "")
+    if mms is not None:
+        secrets_of_mms = (
+            read(mms.password, mms.password_file, "spin.mms.password"),
+            read(mms.deliver_password, mms.deliver_password_file, "spin.mms.deliver_password"),
+        )
+    secrets_of_http = ("", "")
+    if http is not None:
+        key = read(http.webhook_secret, http.webhook_secret_file, "sms.http.webhook_secret")
+        if key and len(key) < _SHORTEST_TOKEN:
+            raise ConfigError(
+                "sms.http.webhook_secret", f"needs {_SHORTEST_TOKEN} characters or more"
+            )
+        secrets_of_http = (read(http.secret, http.secret_file, "sms.http.secret"), key)
+    return CarriageSecrets(*secrets_of_mms, *secrets_of_http)
 
 
 def _server_pairs(config: Config) -> list[tuple[str, Path, Path]]:

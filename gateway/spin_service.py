@@ -10,41 +10,48 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from discovery.model import FoundUri, Service
+from discovery.model import FoundUri
 from discovery.number import NumberRanges
 from discovery.spin.agent import Agent as SpinAgent
-from discovery.spin.agent import AgentPolicy
-from discovery.spin.breaker import BreakerPolicy
-from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit
 from discovery.spin.pending import PendingInvitations
+from discovery.spin.reference import References
 from gateway.agent_credentials import SqlCredentialStore
 from gateway.agent_store import SqlAgentStore
-from gateway.config.discovery import Smpp, Spin
+from gateway.config.discovery import Spin
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.agent import AgentApi, AgentParts
 from gateway.http.agent_calls import CallRoutes, Mode
 from gateway.http.agent_choices import ChoiceRoutes
 from gateway.http.agent_handlers import HandlerRoutes, HandlerSettings
-from gateway.http.callback import CallbackServer
+from gateway.http.callback import CallbackServer, Routes
 from gateway.http.credentials import CertificateSource
 from gateway.http.fetch import GuardedClient
 from gateway.http.listener import HttpListener, ListenerLimits
+from gateway.http.mm7 import Mm7Receiver
+from gateway.http.references import ReferenceServer
+from gateway.http.sms_webhook import SmsWebhook
 from gateway.keys import Keys
 from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.revocation import RevocationService
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
-from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.sms.transceiver import SmsCounters
 from gateway.spin.app_keys import FetchedAppKeys
 from gateway.spin.finding import ResolverFinder
-from gateway.spin.originating import OriginatingSettings, SpinSource
+from gateway.spin.making import (
+    make_carriers,
+    make_http_sender,
+    make_originating,
+    make_policy,
+    make_transceiver,
+)
+from gateway.spin.originating import SpinSource
 from gateway.spin.passports import StirCallSigner, StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
 
-_HOUR: Final = 3600.0
 _MINUTE: Final = 60.0
 # A caller's application may stream events for as long as a question may last.
 _STREAM_SECONDS: Final = 150.0
@@ -79,17 +86,26 @@ class SpinService:
             revocation=revocation,
         )
         pending = PendingInvitations(secrets.token_bytes)
-        self._sms = _transceiver(config.sms.smpp, keys, self._on_message)
+        smpp = config.sms.smpp
+        self._smpp = (
+            make_transceiver(smpp, keys, self._on_message, self._on_delivery) if smpp else None
+        )
+        self._provider = make_http_sender(config, keys)
+        sender = self._smpp or self._provider
+        if sender is None:
+            raise ConfigError("sms", "is missing: [spin] needs [sms.smpp] or [sms.http]")
+        self._references = References(secrets.token_bytes)
+        self._carriers = make_carriers(config, spin, keys, sender, self._references)
         self.source = SpinSource(
-            _originating(config, spin),
+            make_originating(config, spin),
             pending,
             signer,
-            self._sms,
+            self._carriers,
             wall_clock=time.time,
             on_late=on_late,
         )
         self._store = SqlAgentStore(database)
-        self.agent = SpinAgent(_policy(config, spin), secrets.token_bytes)
+        self.agent = SpinAgent(make_policy(config, spin), secrets.token_bytes)
         self._terminator = SpinTerminator(
             self.agent, self._store, verifier, signer, fetch, self._inbox, wall_clock=time.time
         )
@@ -110,7 +126,8 @@ class SpinService:
     def _make_listeners(self, keys: Keys) -> list[tuple[str, HttpListener]]:
         spin = self._spin
         tls = server_context(spin.certificate, spin.key)
-        callback = HttpListener(self.callback.application(), spin.address, spin.port, tls=tls)
+        application = self.callback.application(*self._further_routes(keys))
+        callback = HttpListener(application, spin.address, spin.port, tls=tls)
         listeners = [("spin", callback)]
         if spin.agent is not None and keys.agent_token is not None:
             try:
@@ -126,6 +143,28 @@ class SpinService:
             )
             listeners.append(("spin.agent", server))
         return listeners
+
+    def _further_routes(self, keys: Keys) -> list[Routes]:
+        """What else is reached at the callback server: references, the MMSC, an SMS provider."""
+        routes: list[Routes] = [
+            ReferenceServer(
+                self._references,
+                time.time,
+                per_source=RateLimit(self._spin.limits.answers_per_address_minute, _MINUTE),
+            )
+        ]
+        secret, mms, http = keys.carriages, self._spin.mms, self._config.sms.http
+        if mms is not None and secret.mms_deliver_password:
+            routes.append(
+                Mm7Receiver(
+                    mms.deliver_user, secret.mms_deliver_password, self._on_attachment, time.time
+                )
+            )
+        if http is not None and secret.sms_webhook_key:
+            key = secret.sms_webhook_key.encode()
+            window = http.webhook_window_seconds
+            routes.append(SmsWebhook(key, self._on_message, time.time, window=window))
+        return routes
 
     def _agent_api(self, token: str) -> AgentApi:
         """Make the agent's interface; raises ValueError for a token that is too short."""
@@ -186,9 +225,11 @@ class SpinService:
             except OSError as error:
                 raise ConfigError(f"{key}.port", str(error)) from None
             self._stack.push_async_callback(listener.stop)
-        self._sms.start()
+        if self._smpp is not None:
+            self._smpp.start()
         self._stack.push_async_callback(self._terminator.close)
-        self._stack.push_async_callback(self._sms.stop)
+        if self._smpp is not None:
+            self._stack.push_async_callback(self._smpp.stop)
         self._stack.push_async_callback(self.finder.close)
 
     async def stop(self) -> None:
@@ -209,14 +250,21 @@ class SpinService:
 
     def sms_counts(self) -> dict[tuple[str, ...], int]:
         """Return what happened to short messages since the start, by kind."""
-        counters = self._sms.counters
+        sender = self._smpp or self._provider
+        counters = sender.counters if sender is not None else SmsCounters()
         kinds = ("sent", "throttled", "failed", "received", "receipts", "binds")
         return {(kind,): getattr(counters, kind) for kind in kinds}
 
     @property
     def bound(self) -> bool:
-        """Whether the SMSC is bound now."""
-        return self._sms.bound
+        """Whether the SMSC is bound now; a provider reached over HTTP always is."""
+        return self._smpp.bound if self._smpp is not None else True
+
+    def _on_attachment(self, token: str, sender: str, recipient: str) -> None:
+        self._terminator.on_attachment(token, sender=sender, recipient=recipient)
+
+    def _on_delivery(self, label: str, delivered: bool) -> None:
+        self._carriers.delivered(label, delivered, time.time())
 
     def _on_message(self, message: IncomingSms) -> None:
         self._terminator.on_message(message)
@@ -224,60 +272,5 @@ class SpinService:
     def _inbox(self, messages: tuple[IncomingSms, ...]) -> None:
         """Ordinary messages go back to the SMSC, for the person they were sent to."""
         for message in messages:
-            self._sms.pass_on(message)
-
-
-def _transceiver(
-    settings: Smpp | None, keys: Keys, on_message: Callable[[IncomingSms], None]
-) -> SmsTransceiver:
-    if settings is None:
-        raise ConfigError("sms.smpp", "is missing: [spin] needs an SMSC to send invitations by")
-    return SmsTransceiver(
-        SmppSettings(
-            host=settings.host,
-            port=settings.port,
-            system_id=settings.system_id,
-            password=keys.smpp_password or "",
-            window=settings.window,
-            submit_timeout=settings.submit_timeout_seconds,
-            reconnect_pause=settings.reconnect_seconds,
-        ),
-        on_message,
-    )
-
-
-def _originating(config: Config, spin: Spin) -> OriginatingSettings:
-    smpp = config.sms.smpp
-    source = smpp.source_address if smpp is not None else None
-    limits = spin.limits
-    return OriginatingSettings(
-        callback_url=spin.callback_url.rstrip("/"),
-        mapping_lifetime=config.discovery.cache_seconds,
-        locale=spin.language,
-        source_address=source.lstrip("+") if source else None,
-        allowed_prefixes=tuple(prefix.lstrip("+") for prefix in spin.invite_prefixes),
-        provider=config.provider.domain,
-        together=tuple(Service(service) for service in spin.together),
-        message_lifetime=spin.message_lifetime_seconds,
-        per_number=RateLimit(spin.invitations_per_number_hour, _HOUR),
-        per_caller=RateLimit(limits.sent_per_caller_hour, _HOUR),
-        per_prefix=RateLimit(limits.sent_per_prefix_hour, _HOUR),
-        total=RateLimit(limits.sent_per_minute, _MINUTE),
-        breaker=BreakerPolicy(
-            limits.breaker_percent, limits.breaker_invitations, limits.breaker_pause_seconds
-        ),
-    )
-
-
-def _policy(config: Config, spin: Spin) -> AgentPolicy:
-    return AgentPolicy(
-        numbers=NumberRanges(config.provider.numbers),
-        known_senders=NumberRanges(spin.known_senders),
-        unknown_senders=spin.unknown_senders,
-        callback=CallbackPolicy(
-            ports=frozenset(config.fetch.ports), trusted_hosts=frozenset(spin.trusted_agents)
-        ),
-        per_sender=RateLimit(spin.invitations_per_sender_hour, _HOUR),
-        per_target=RateLimit(spin.limits.taken_per_number_minute, _MINUTE),
-        per_prefix=RateLimit(spin.limits.taken_per_prefix_minute, _MINUTE),
-    )
+            if self._smpp is not None:
+                self._smpp.pass_on(message)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from stir.certificates.certificate import (
     ES256,
@@ -72,8 +74,12 @@ class AuthenticationService:
         """
         self._key = load_private_key(private_key_pem)
         self._constraints: tuple[ClaimConstraints, ...] = ()
+        self._x5c: list[str] = []
         if certificate_pem is not None:
             certificates = load_certificates(certificate_pem)
+            self._x5c = [
+                b64encode(each.public_bytes(Encoding.DER)).decode() for each in certificates
+            ]
             match_key(self._key, certificates[0])
             self._constraints = _constraints(certificates)
         self.x5u = x5u
@@ -136,18 +142,24 @@ class AuthenticationService:
         )
 
     def sign_passport(
-        self, header_extra: Mapping[str, object], payload: Mapping[str, object]
+        self,
+        header_extra: Mapping[str, object],
+        payload: Mapping[str, object],
+        *,
+        x5c: bool = False,
     ) -> str:
         """Return a token with a payload of the caller's own, for extensions such as ``spin``.
 
         `header_extra` (such as ``{"ppt": "spin"}``) is added to `alg`, `typ` and `x5u`, and may not
-        replace them. Raises MalformedPassport for values that JSON cannot carry, and for claims
-        outside the certificate's constraints.
+        replace them. `x5c` puts the certificates in place of their URL, where there is room.
+        Raises MalformedPassport for values that JSON cannot carry, and for claims outside the
+        certificate's constraints.
         """
         problem = constraint_problem(self._constraints, payload)
         if problem is not None:
             raise MalformedPassport(_not_permitted(problem))
-        header = {**header_extra, "alg": "ES256", "typ": "passport", "x5u": self.x5u}
+        named: dict[str, object] = {"x5c": self._x5c} if x5c else {"x5u": self.x5u}
+        header = {**header_extra, "alg": "ES256", "typ": "passport", **named}
         return self._signed(signing_input(header, payload))
 
     def sign_jwt(self, claims: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
     text -> examine -> Ordinary                        not ours to touch: to the person
                     -> Ignored(reason)                 counted; nothing is ever sent
+                    -> Referenced -> (fetched) -> dereference -> Ignored | Candidate
                     -> Candidate -> (signature checked by whoever may fetch credentials)
     Candidate -> accept -> Ignored | Accepted
     Accepted -> answer -> Ignored | AnswerPlan         what to sign, and where to send it
@@ -34,6 +35,7 @@ from discovery.spin.invitation import Freshness, Invitation, check_freshness, pa
 from discovery.spin.limits import RateLimit, ReplayMemory, SlidingWindow
 from discovery.spin.passports import Rejected, VerifiedPassport
 from discovery.spin.reason import Refusal, Refused
+from discovery.spin.reference import Reference, check_document, read_reference
 from discovery.spin.rules import Caller, Choice, Contact, Use
 
 UnknownSenders = Literal["answer", "silent", "declined"]
@@ -64,6 +66,7 @@ class AgentPolicy:
     per_sender: RateLimit = _PER_SENDER
     per_target: RateLimit = _PER_TARGET
     per_prefix: RateLimit = _PER_PREFIX
+    reference_hosts: frozenset[str] = frozenset()
     answer_lifetime: int = 120
 
 
@@ -80,6 +83,15 @@ class Ignored:
     detail: str
     caller: str = "(unknown)"
     number: str = "(unknown)"
+
+
+@dataclass(frozen=True, slots=True)
+class Referenced:
+    """An invitation that is to be fetched first, from a host that is allowed."""
+
+    reference: Reference
+    sender: str
+    recipient: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +155,48 @@ class Agent:
 
     def examine(
         self, text: str, *, sender: str, recipient: str, now: float
-    ) -> Ordinary | Ignored | Candidate:
+    ) -> Ordinary | Ignored | Referenced | Candidate:
         """Look at a whole message; `sender` and `recipient` are the ends the SMS network names.
 
         now: epoch seconds. Never raises.
         """
-        token = invitation_token(text)
-        if token is None:
+        token, reference = invitation_token(text), read_reference(text)
+        if token is None and reference is None:
             return Ordinary()
         number = canonical_number(recipient)
         try:
-            if number is None or number not in self._policy.numbers:
-                raise Refused(Refusal.NOT_OURS, "recipient")
-            if not self._senders.take(sender, now):
-                raise Refused(Refusal.RATE_LIMITED, "sender")
-            if not self._prefixes.take(sender[:_PREFIX_DIGITS], now):
-                raise Refused(Refusal.RATE_LIMITED, "prefix")
-            if not self._targets.take(number, now):
-                raise Refused(Refusal.RATE_LIMITED, "target")
-            return self._read(token, number, now)
+            self._admit(sender, number, now)
+            assert number is not None
+            if token is not None:
+                return self._read(token, number, now)
+            assert reference is not None
+            if reference.host not in self._policy.reference_hosts:
+                raise Refused(Refusal.NOT_ALLOWED, "host of the reference is not allowed")
+            return Referenced(reference, sender, recipient)
+        except Refused as refused:
+            return self._ignore(refused, sender, recipient)
+
+    def dereference(
+        self, referenced: Referenced, body: bytes | None, now: float
+    ) -> Ignored | Candidate:
+        """Take what a reference led to; None where nothing could be fetched."""
+        number = canonical_number(referenced.recipient) or ""
+        try:
+            if body is None:
+                raise Refused(Refusal.INCOMPLETE, f"{referenced.reference.host}: nothing fetched")
+            return self._read(check_document(referenced.reference, body), number, now)
+        except Refused as refused:
+            return self._ignore(refused, referenced.sender, referenced.recipient)
+
+    def examine_token(
+        self, token: str, *, sender: str, recipient: str, now: float
+    ) -> Ignored | Candidate:
+        """Look at an invitation that came as an attachment (carriage M), whole and apart."""
+        number = canonical_number(recipient)
+        try:
+            self._admit(sender, number, now)
+            assert number is not None
+            return self._read(token, number, now, x5c=True)
         except Refused as refused:
             return self._ignore(refused, sender, recipient)
 
@@ -233,13 +268,26 @@ class Agent:
         """Count an invitation whose parts never all came."""
         return self._ignore(Refused(Refusal.INCOMPLETE), sender, recipient)
 
-    def overloaded(self, candidate: Candidate) -> Ignored:
+    def overloaded(self, candidate: Candidate | Referenced) -> Ignored:
         """Count an invitation that there was no room to handle."""
         refused = Refused(Refusal.OVERLOADED, "too many invitations under way")
+        if isinstance(candidate, Referenced):
+            return self._ignore(refused, candidate.sender, candidate.recipient)
         return self._ignore(refused, candidate.invitation.orig, candidate.invitation.dest)
 
-    def _read(self, token: str, number: str, now: float) -> Candidate:
-        passport, invitation = parse_invitation(token)
+    def _admit(self, sender: str, number: str | None, now: float) -> None:
+        """Count a message against every limit; raises Refused."""
+        if number is None or number not in self._policy.numbers:
+            raise Refused(Refusal.NOT_OURS, "recipient")
+        if not self._senders.take(sender, now):
+            raise Refused(Refusal.RATE_LIMITED, "sender")
+        if not self._prefixes.take(sender[:_PREFIX_DIGITS], now):
+            raise Refused(Refusal.RATE_LIMITED, "prefix")
+        if not self._targets.take(number, now):
+            raise Refused(Refusal.RATE_LIMITED, "target")
+
+    def _read(self, token: str, number: str, now: float, *, x5c: bool = False) -> Candidate:
+        passport, invitation = parse_invitation(token, x5c=x5c)
         if invitation.dest != number:
             raise Refused(Refusal.WRONG_NUMBER, "dest is not the number the message came to")
         check_freshness(invitation, self._policy.freshness, now)

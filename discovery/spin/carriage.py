@@ -14,6 +14,7 @@ from discovery.model import Service
 from discovery.spin.segments import TextPart, split_text
 
 MARK: Final = "spin:1:"
+_REFERENCE_MARK: Final = "spin:1r:"
 DEFAULT_LOCALE: Final = "en"
 # Ten parts hold 1,530 septets: an invitation with the longest callback and x5u fits.
 MAX_PARTS: Final = 10
@@ -46,6 +47,13 @@ _FALLBACKS: Final[dict[str, tuple[str, dict[Service, str]]]] = {
         },
     ),
 }
+# For carriages that have room for one short message only.
+_SHORT: Final = {
+    "en": "{number} wants to {act} you over the Internet. Or call back.",
+    "de": "{number} möchte Sie über das Internet {act}. Oder rufen Sie zurück.",
+    "fr": "{number} veut vous {act} par Internet. Ou rappelez.",
+    "es": "{number} quiere {act} por Internet. O devuelva la llamada.",
+}
 LOCALES: Final = frozenset(_FALLBACKS)
 
 # What follows the mark has the letters of a token and is long enough to be meant as one. A person
@@ -61,6 +69,13 @@ def fallback_text(orig: str, service: Service, locale: str = DEFAULT_LOCALE) -> 
     """
     sentence, acts = _FALLBACKS.get(locale, _FALLBACKS[DEFAULT_LOCALE])
     return sentence.format(number=_for_people(orig), act=acts[service])
+
+
+def short_fallback_text(orig: str, service: Service, locale: str = DEFAULT_LOCALE) -> str:
+    """Return the same in fewer words."""
+    known = locale if locale in LOCALES else DEFAULT_LOCALE
+    _, acts = _FALLBACKS[known]
+    return _SHORT[known].format(number=_for_people(orig), act=acts[service])
 
 
 def to_text(token: str, orig: str, service: Service, locale: str = DEFAULT_LOCALE) -> str:
@@ -87,7 +102,7 @@ def looks_torn(text: str) -> bool:
 
     Such parts are noise to a person; those of an ordinary message are not.
     """
-    return MARK in text or _LOOSE_END.fullmatch(text) is not None
+    return MARK in text or _REFERENCE_MARK in text or _LOOSE_END.fullmatch(text) is not None
 
 
 def _for_people(number: str) -> str:

@@ -14,16 +14,24 @@ from discovery.spin.strict_json import MalformedJson, parse_json_object
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 MAX_TOKEN: Final = 4096
+# With a chain of certificates inside.
+MAX_X5C_TOKEN: Final = 16_384
+_MAX_CERTIFICATES: Final = 4
+_X5C_MEMBERS: Final = frozenset({"alg", "ppt", "typ", "x5c"})
 _HEADER_MEMBERS: Final = frozenset({"alg", "ppt", "typ", "x5u"})
 
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedPassport:
-    """A compact PASSporT (RFC 8225) as text, with its claims; nothing in it is proven yet."""
+    """A compact PASSporT (RFC 8225) as text, with its claims; nothing in it is proven yet.
+
+    x5c: the signer's certificates, base64 of DER, where it brought them along instead of x5u.
+    """
 
     token: str = field(repr=False)
     x5u: str
     claims: dict[str, object] = field(repr=False)
+    x5c: tuple[str, ...] = field(default=(), repr=False)
 
     def digest(self) -> str:
         """Return the base64url SHA-256 of the whole token, by which an answer is bound to it."""
@@ -66,22 +74,35 @@ def read_jws(token: str, *, max_length: int = MAX_TOKEN) -> UnverifiedJws:
     return UnverifiedJws(header, claims)
 
 
-def read_passport(token: str, ppt: str, *, max_length: int = MAX_TOKEN) -> UnverifiedPassport:
-    """Take a token apart: exactly the header members alg, ppt, typ and x5u.
+def read_passport(
+    token: str, ppt: str, *, max_length: int = MAX_TOKEN, x5c: bool = False
+) -> UnverifiedPassport:
+    """Take a token apart: exactly the header members alg, ppt, typ and x5u, or x5c if that may be.
 
-    Raises Refused with OVERSIZED, MALFORMED or WRONG_TYPE. Keys inside the token (jwk, x5c, kid)
+    Raises Refused with OVERSIZED, MALFORMED or WRONG_TYPE. Other keys inside the token (jwk, kid)
     are refused with the header member itself, so that nothing can ever use them.
     """
     jws = read_jws(token, max_length=max_length)
     header, claims = jws.header, jws.claims
-    if set(header) != _HEADER_MEMBERS:
+    carried = x5c and set(header) == _X5C_MEMBERS
+    if not carried and set(header) != _HEADER_MEMBERS:
         raise Refused(Refusal.WRONG_TYPE, "header members are not alg, ppt, typ, x5u")
     if (header["alg"], header["ppt"], header["typ"]) != ("ES256", ppt, "passport"):
         raise Refused(Refusal.WRONG_TYPE, f"not an ES256 passport of type {ppt}")
+    if carried:
+        return UnverifiedPassport(token, "", claims, _certificates(header["x5c"]))
     x5u = header["x5u"]
     if not isinstance(x5u, str) or not x5u.isascii():
         raise Refused(Refusal.MALFORMED, "x5u is not a URL")
     return UnverifiedPassport(token, x5u, claims)
+
+
+def _certificates(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 0 < len(value) <= _MAX_CERTIFICATES:
+        raise Refused(Refusal.MALFORMED, f"x5c is not 1 to {_MAX_CERTIFICATES} certificates")
+    if not all(isinstance(item, str) and item.isascii() for item in value):
+        raise Refused(Refusal.MALFORMED, "x5c holds what is no base64")
+    return tuple(value)
 
 
 def _from_base64url(text: str) -> bytes:

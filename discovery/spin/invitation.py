@@ -20,7 +20,12 @@ from discovery.spin.claims import (
     text_claim,
     time_claim,
 )
-from discovery.spin.compact import UnverifiedPassport, read_passport
+from discovery.spin.compact import (
+    MAX_TOKEN,
+    MAX_X5C_TOKEN,
+    UnverifiedPassport,
+    read_passport,
+)
 from discovery.spin.label import is_label
 from discovery.spin.reason import Refusal, Refused
 
@@ -79,9 +84,12 @@ class Invitation:
         }
 
 
-def parse_invitation(token: str) -> tuple[UnverifiedPassport, Invitation]:
-    """Read an invitation's claims; nothing is verified yet. Raises Refused."""
-    passport = read_passport(token, PPT)
+def parse_invitation(token: str, *, x5c: bool = False) -> tuple[UnverifiedPassport, Invitation]:
+    """Read an invitation's claims; nothing is verified yet. Raises Refused.
+
+    x5c: whether it may bring its certificates along, as there is room for in an MMS.
+    """
+    passport = read_passport(token, PPT, max_length=MAX_X5C_TOKEN if x5c else MAX_TOKEN, x5c=x5c)
     claims = passport.claims
     invitation = Invitation(
         orig=orig_claim(claims),

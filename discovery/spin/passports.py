@@ -34,8 +34,11 @@ class Rejected:
 class PassportSigner(Protocol):
     """Signs for the numbers that the credential behind it covers."""
 
-    def sign(self, ppt: str, payload: Mapping[str, object]) -> str:
-        """Return the compact token with header alg, ppt, typ, x5u and the canonical payload."""
+    def sign(self, ppt: str, payload: Mapping[str, object], *, x5c: bool = False) -> str:
+        """Return the compact token with header alg, ppt, typ, x5u and the canonical payload.
+
+        x5c: bring the certificates along instead of their URL.
+        """
         ...
 
 

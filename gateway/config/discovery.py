@@ -21,6 +21,7 @@ from gateway.config.base import (
     Section,
     Text,
 )
+from gateway.config.carriages import HttpSms, Mms, Network
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.enum_trees import EnumTrees
 from gateway.config.spin_limits import SpinLimits
@@ -170,6 +171,14 @@ class Spin(Section):
         description="How long an invitation for messages alone may be answered; one for calls "
         "120 seconds.",
     )
+    network: tuple[Network, ...] = Field(
+        default=(), description="Networks that take more than text, by prefix."
+    )
+    reference_hosts: tuple[Domain, ...] = Field(
+        default=(),
+        description="Hosts that invitations by reference are fetched from; none if empty.",
+    )
+    mms: Mms | None = Field(default=None, description="An MMSC; absent: no multimedia messages.")
     limits: SpinLimits = Field(default=SpinLimits(), description="Further limits of invitations.")
     agent: Agent | None = Field(
         default=None, description="The agent API; absent: no app can register."
@@ -189,6 +198,11 @@ class Smpp(Section):
     source_address: Number | None = Field(
         default=None, description="Sender shown to people; the caller's number if absent."
     )
+    tls: Flag = Field(
+        default=False,
+        description="TLS from the first octet; the SMSC's certificate is checked against the "
+        "system's authorities.",
+    )
     window: Count = Field(default=10, ge=1, le=200, description="Messages sent but unanswered.")
     submit_timeout_seconds: Seconds = Field(
         default=5.0, gt=0, description="Time for the SMSC to take one message."
@@ -202,3 +216,6 @@ class Sms(Section):
     """Short messages that carry invitations."""
 
     smpp: Smpp | None = Field(default=None, description="An SMSC reached over SMPP.")
+    http: HttpSms | None = Field(
+        default=None, description="A provider reached over HTTP; used where there is no SMSC."
+    )

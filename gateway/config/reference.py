@@ -91,6 +91,23 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "spin.key": "keys/https.key",
     "spin.agent.token": "change-me",
     "spin.agent.token_file": "keys/agent.token",
+    "spin.network.prefix": "+33",
+    "spin.network.carriages": ["reference", "text"],
+    "spin.mms.url": "https://mmsc.example/mm7",
+    "spin.mms.vasp_id": "edge",
+    "spin.mms.vas_id": "spin",
+    "spin.mms.password": "change-me",
+    "spin.mms.password_file": "keys/mmsc.password",
+    "spin.mms.deliver_password": "change-me",
+    "spin.mms.deliver_password_file": "keys/mmsc-deliver.password",
+    "sms.http.url": "https://sms.example/v1/messages",
+    "sms.http.json_body": {"from": "+{from}", "to": "+{to}", "text": "{text}"},
+    "sms.http.form_body": {"From": "+{from}", "To": "+{to}", "Body": "{text}"},
+    "sms.http.secret": "change-me",
+    "sms.http.secret_file": "keys/sms.secret",
+    "sms.http.source_address": "+12125550100",
+    "sms.http.webhook_secret": "change-me-please-16",
+    "sms.http.webhook_secret_file": "keys/sms-webhook.key",
     "sms.smpp.host": "smsc.example",
     "sms.smpp.system_id": "edge",
     "sms.smpp.password": "change",
@@ -191,7 +208,12 @@ _SHOWN: Final = frozenset(
         "admin.token_file",
     }
 )
-_UNITS: Final = (("_seconds", "seconds"), ("_bytes", "bytes"), ("_hour", "an hour"))
+_UNITS: Final = (
+    ("_seconds", "seconds"),
+    ("_bytes", "bytes"),
+    ("_hour", "an hour"),
+    ("_minute", "a minute"),
+)
 
 
 def edge_toml() -> str:
@@ -282,6 +304,9 @@ def _toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return f"{value:_}" if isinstance(value, int) and value > 9_999 else str(value)
+    if isinstance(value, dict):
+        members = (f"{_toml(name)} = {_toml(item)}" for name, item in value.items())
+        return "{ " + ", ".join(members) + " }" if value else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, SecretStr | Path):

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from aiohttp import web
@@ -51,6 +51,12 @@ _PROBLEMS: Final[dict[Refusal, tuple[int, str]]] = {
 }
 
 
+class Routes(Protocol):
+    """Further routes of the server that strangers reach."""
+
+    def add_to(self, router: web.UrlDispatcher) -> None: ...
+
+
 class CallbackServer:
     """Takes answers, verifies them and hands them to whoever waits.
 
@@ -77,10 +83,12 @@ class CallbackServer:
         self.refused: Counter[Refusal] = Counter()
         self.taken = 0
 
-    def application(self) -> web.Application:
-        """Return the aiohttp application to serve over TLS."""
+    def application(self, *further: Routes) -> web.Application:
+        """Return the aiohttp application to serve over TLS, with what else strangers may reach."""
         application = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
         application.router.add_post("/s/{id}", self._post)
+        for routes in further:
+            routes.add_to(application.router)
         return application
 
     async def _post(self, request: web.Request) -> web.Response:

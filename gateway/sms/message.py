@@ -8,8 +8,16 @@ from typing import Final
 
 from discovery.number import masked
 from discovery.spin import gsm7
+from discovery.spin.binary import MARKED, PORT
 from discovery.spin.reassembly import ReceivedPart
-from discovery.spin.segments import Concatenation, MalformedUserData, TextPart, split_header
+from discovery.spin.segments import (
+    BinaryPart,
+    Concatenation,
+    MalformedUserData,
+    Part,
+    application_port,
+    split_header,
+)
 
 # esm_class, SMPP 3.4 5.2.12: bits 5-2 are the type of the message, bit 6 says that the user data
 # begins with a header.
@@ -19,6 +27,7 @@ _ESM_TYPE: Final = 0x3C
 # data_coding, SMPP 3.4 5.2.19. Zero is "the SMSC's default alphabet"; nearly every one takes and
 # gives the GSM 7 bit alphabet there, one septet an octet, not packed, and so do we.
 DATA_CODING_DEFAULT: Final = 0x00
+DATA_CODING_BINARY: Final = 0x04
 _ASCII: Final = 0x01
 _LATIN_1: Final = 0x03
 _UCS2: Final = 0x08
@@ -37,11 +46,15 @@ _TLV_MESSAGE_PAYLOAD: Final = 0x0424
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A text to send, in parts; `source` and `destination` are digits (or a sender's name)."""
+    """A message to send, in parts; `source` and `destination` are digits (or a sender's name).
+
+    `label`, if any, is what the sender wants to hear of its delivery by.
+    """
 
     source: str
     destination: str
-    parts: tuple[TextPart, ...] = field(repr=False)
+    parts: tuple[Part, ...] = field(repr=False)
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +112,30 @@ def received_part(sms: IncomingSms) -> ReceivedPart[IncomingSms]:
             text_octets = sms.octets
     place = place or _sar_place(dict(sms.parameters))
     text = _decode(text_octets, sms.data_coding)
+    if _for_spin(sms):
+        # As text from here on: the same checks, the same way to an answer.
+        text = text_octets.decode("ascii", "replace")
+        text = MARKED + text if place is None or place.number == 1 else text
     return ReceivedPart(sms.source, sms.destination, text, place, sms)
 
 
-def esm_class(part: TextPart) -> int:
+def esm_class(part: Part) -> int:
     """Return the esm_class under which a part is submitted."""
-    return ESM_USER_DATA_HEADER if part.concatenation else 0
+    return ESM_USER_DATA_HEADER if part.has_header else 0
+
+
+def data_coding(part: Part) -> int:
+    """Return the data_coding under which a part is submitted."""
+    return DATA_CODING_BINARY if isinstance(part, BinaryPart) else DATA_CODING_DEFAULT
+
+
+def _for_spin(sms: IncomingSms) -> bool:
+    if not sms.esm_class & ESM_USER_DATA_HEADER:
+        return False
+    try:
+        return application_port(sms.octets) == PORT
+    except MalformedUserData:
+        return False
 
 
 def address_type(address: str) -> tuple[int, int]:

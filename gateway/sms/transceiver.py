@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,20 +22,23 @@ from typing import Final
 import smpp34
 import structlog
 
-from discovery.spin.segments import TextPart
+from discovery.spin.segments import Part
 from gateway.sms.message import (
-    DATA_CODING_DEFAULT,
     IncomingSms,
     OutgoingMessage,
     address_type,
+    data_coding,
     esm_class,
     incoming_sms,
 )
+from gateway.sms.receipt import read_receipt
 
 _log = structlog.get_logger("sms")
 # SMPP 3.4 5.1.3: the SMSC's queue is full, or we send faster than we may.
 _TRY_LATER: Final = frozenset({0x14, 0x58})
 _STOP_TIME: Final = 1.0
+# Parts whose receipts are waited for; a receipt that comes later is only counted.
+_MAX_LABELS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class SmppSettings:
     window: messages submitted and not answered yet, over all senders; max_waiting: messages that
     wait for the window; submit_timeout: for a whole message, waiting for a bind and for the
     window and every part and repetition included; throttle_pause: before a part that was
-    throttled is submitted again, doubling; reconnect_*: pauses between binds.
+    throttled is submitted again, doubling; reconnect_*: pauses between binds; tls: TLS from the
+    first octet, the SMSC's certificate checked against the system's authorities and `host`.
     """
 
     host: str
@@ -60,6 +65,7 @@ class SmppSettings:
     reconnect_pause: float = 2.0
     reconnect_pause_max: float = 60.0
     request_receipts: bool = False
+    tls: bool = False
 
     @property
     def name(self) -> str:
@@ -103,7 +109,8 @@ class SmsTransceiver:
     """Sends messages and hands over those received.
 
     on_message is called on the event loop with each ordinary message, on_receipt with each
-    delivery receipt; neither may block. What they raise is logged and costs that message only.
+    delivery receipt, on_delivery with the label of a message and whether it was delivered, once
+    that is known; none may block. What they raise is logged and costs that message only.
     """
 
     def __init__(
@@ -112,11 +119,14 @@ class SmsTransceiver:
         on_message: Callable[[IncomingSms], None],
         *,
         on_receipt: Callable[[IncomingSms], None] | None = None,
+        on_delivery: Callable[[str, bool], None] | None = None,
         rand: random.Random | None = None,
     ) -> None:
         self._settings = settings
         self._on_message = on_message
         self._on_receipt = on_receipt
+        self._on_delivery = on_delivery
+        self._labels: OrderedDict[str, str] = OrderedDict()
         self._rand = rand or random.Random()  # noqa: S311 - spreads reconnects, keeps no secret
         self._window = asyncio.Semaphore(settings.window)
         self._waiting = 0
@@ -214,7 +224,7 @@ class SmsTransceiver:
         _log.warning("message lost", culprit=self._settings.name, message=str(sms), detail=detail)
 
     async def _submit_until_taken(
-        self, message: OutgoingMessage, part: TextPart, progress: _Progress
+        self, message: OutgoingMessage, part: Part, progress: _Progress
     ) -> None:
         pause = self._settings.throttle_pause
         while True:
@@ -223,8 +233,9 @@ class SmsTransceiver:
                 message.destination,
                 part.octets,
                 esm_class=esm_class(part),
-                data_coding=DATA_CODING_DEFAULT,
-                registered_delivery=1 if self._settings.request_receipts else 0,
+                data_coding=data_coding(part),
+                registered_delivery=1 if self._settings.request_receipts or message.label else 0,
+                label=message.label,
             )
             if status == 0:
                 self.counters.sent += 1
@@ -245,6 +256,7 @@ class SmsTransceiver:
         esm_class: int,
         data_coding: int,
         registered_delivery: int = 0,
+        label: str = "",
     ) -> int:
         """Submit one message and return the SMSC's command_status; raises SmsFailed."""
         smsc = self._smsc
@@ -267,6 +279,10 @@ class SmsTransceiver:
             )
         except smpp34.SmppError as error:
             raise self._failed(SmsFailure.LINK_LOST, str(error)) from None
+        if label and answer.command_status == 0 and answer.message_id:
+            self._labels[answer.message_id] = label
+            while len(self._labels) > _MAX_LABELS:
+                self._labels.popitem(last=False)
         return answer.command_status
 
     def _failed(self, failure: SmsFailure, detail: str, culprit: str | None = None) -> SmsFailed:
@@ -300,6 +316,7 @@ class SmsTransceiver:
             settings.password,
             bind_type="TRX",
             system_type=settings.system_type,
+            tls=settings.tls,
             # Our own window is the one that counts; the library's is only made wide enough.
             window_size=settings.window + 1,
             connect_timeout_ms=int(settings.connect_timeout * 1000),
@@ -333,6 +350,7 @@ class SmsTransceiver:
         )
         if sms.is_receipt:
             self.counters.receipts += 1
+            self._tell_delivery(sms)
             taker = self._on_receipt
         else:
             self.counters.received += 1
@@ -343,6 +361,14 @@ class SmsTransceiver:
             taker(sms)
         except Exception:  # noqa: BLE001 - outermost loop: one message must not end the link
             _log.exception("message not taken", message=str(sms))
+
+    def _tell_delivery(self, sms: IncomingSms) -> None:
+        receipt = read_receipt(sms)
+        if receipt is None or self._on_delivery is None or receipt.delivered is None:
+            return
+        label = self._labels.pop(receipt.message_id, None)
+        if label is not None:
+            self._on_delivery(label, receipt.delivered)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -15,14 +15,13 @@ from discovery.number import masked
 from discovery.sources import SourceAnswer
 from discovery.spin.answer import Answer, AnswerStatus
 from discovery.spin.breaker import BreakerPolicy, CompletionBreaker
-from discovery.spin.carriage import DEFAULT_LOCALE, to_parts, to_text
 from discovery.spin.invitation import PPT, Invitation
 from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.passports import PassportSigner
 from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.reason import Refused
-from gateway.sms.message import OutgoingMessage
 from gateway.sms.transceiver import SmsFailed
+from gateway.spin.carriers import Carriers, Sending
 
 _log = structlog.get_logger("spin")
 _HOUR: Final = 3600.0
@@ -46,12 +45,6 @@ def _failed(sending: asyncio.Task[None]) -> bool:
     return sending.done() and not sending.cancelled() and sending.exception() is not None
 
 
-class SmsSender(Protocol):
-    """Whoever sends messages; raises SmsFailed within a time of its own."""
-
-    async def send(self, message: OutgoingMessage) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class OriginatingSettings:
     """How invitations are sent.
@@ -68,7 +61,6 @@ class OriginatingSettings:
     callback_url: str
     lifetime: int = 120
     mapping_lifetime: float = 86_400.0
-    locale: str = DEFAULT_LOCALE
     source_address: str | None = None
     allowed_prefixes: tuple[str, ...] = ()
     per_number: RateLimit = _PER_NUMBER
@@ -95,7 +87,7 @@ class SpinSource:
         settings: OriginatingSettings,
         pending: PendingInvitations,
         signer: PassportSigner,
-        sms: SmsSender,
+        carriers: Carriers,
         *,
         wall_clock: Callable[[], float],
         on_late: Callable[[str, str, tuple[FoundUri, ...]], None] | None = None,
@@ -103,11 +95,10 @@ class SpinSource:
         self._settings = settings
         self._pending = pending
         self._signer = signer
-        self._sms = sms
+        self._carriers = carriers
         self._wall_clock = wall_clock
         self._on_late = on_late
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
-        self._reference = 0
         self._limits = (
             ("number", SlidingWindow(settings.per_number)),
             ("caller", SlidingWindow(settings.per_caller)),
@@ -191,14 +182,22 @@ class SpinSource:
             expires_at=int(waiting.expires_at),
             provider=settings.provider,
         )
-        token = self._signer.sign(PPT, invitation.claims())
-        self._pending.bind(waiting.invitation_id, token)
-        self._reference = (self._reference + 1) & 0xFF
-        text = to_text(token, waiting.caller, service, settings.locale)
-        parts = to_parts(text, self._reference)
-        _log.info("invitation", number=masked(waiting.number), parts=len(parts))
-        source = settings.source_address or waiting.caller
-        await self._sms.send(OutgoingMessage(source, waiting.number, parts))
+
+        def sign(x5c: bool) -> str:
+            token = self._signer.sign(PPT, invitation.claims(), x5c=x5c)
+            # The last one signed is the one that is sent, and the one that counts.
+            self._pending.bind(waiting.invitation_id, token)
+            return token
+
+        sending = Sending(
+            waiting.caller,
+            waiting.number,
+            settings.source_address or waiting.caller,
+            service,
+            waiting.expires_at,
+            sign,
+        )
+        await self._carriers.send(sending, self._wall_clock())
 
     def _refusal(self, number: str, caller: str, now: float) -> str | None:
         """Say which limit forbids an invitation; counts it where none does."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from discovery.spin.compact import read_passport
 from discovery.spin.passports import Rejected, VerifiedPassport
@@ -14,7 +17,12 @@ from gateway.http.agent_calls import SigningRefused
 from gateway.http.credentials import CertificateSource
 from gateway.revocation import RevocationService
 from stir.authentication import AuthenticationService, CannotSign, SigningRequest
-from stir.certificates.certificate import Credential
+from stir.certificates.certificate import (
+    Credential,
+    CredentialUnavailable,
+    MalformedCredential,
+    load_credential,
+)
 from stir.certificates.tn_auth_list import One
 from stir.media_keys import read_media_keys
 from stir.passport import MalformedPassport
@@ -36,8 +44,8 @@ class StirSigner:
     def __init__(self, service: AuthenticationService) -> None:
         self._service = service
 
-    def sign(self, ppt: str, payload: Mapping[str, object]) -> str:
-        return self._service.sign_passport({"ppt": ppt}, payload)
+    def sign(self, ppt: str, payload: Mapping[str, object], *, x5c: bool = False) -> str:
+        return self._service.sign_passport({"ppt": ppt}, payload, x5c=x5c)
 
 
 class StirCallSigner:
@@ -112,12 +120,19 @@ class StirVerifier:
         self, token: str, *, ppt: str, orig: str, now: float
     ) -> VerifiedPassport | Rejected:
         try:
-            passport = read_passport(token, ppt, max_length=len(token))
+            passport = read_passport(token, ppt, max_length=len(token), x5c=True)
         except Refused as refused:
             return Rejected(Refusal.MALFORMED, refused.detail)
         if passport.claims.get("orig") != {"tn": orig}:
             return Rejected(Refusal.UNTRUSTED_SIGNER, "signed for another number")
-        credential = await self._certificates.get(passport.x5u)
+        credential: Credential | CredentialUnavailable
+        if passport.x5c:
+            try:
+                credential = _carried(passport.x5c)
+            except (MalformedCredential, ValueError):
+                return Rejected(Refusal.MALFORMED, "x5c holds what are no certificates")
+        else:
+            credential = await self._certificates.get(passport.x5u)
         if self._revocation is not None:
             await self._revocation.prepare((credential,))
         verdict = verify_token(
@@ -127,7 +142,7 @@ class StirVerifier:
             credential=credential,
             anchors=self._anchors,
             ppt=ppt,
-            policy=self._policy,
+            policy=replace(self._policy, accept_x5c=bool(passport.x5c)),
         )
         if verdict.outcome != "valid" or not isinstance(credential, Credential):
             return _rejected(verdict)
@@ -149,6 +164,12 @@ def _rejected(verdict: Verdict) -> Rejected:
     if reason in _MALFORMED:
         return Rejected(Refusal.MALFORMED, detail)
     return Rejected(Refusal.UNTRUSTED_SIGNER, detail)
+
+
+def _carried(x5c: Sequence[str]) -> Credential:
+    """Read the certificates a token brought along, leaf first (RFC 7515 4.1.6)."""
+    leaf_first = [x509.load_der_x509_certificate(b64decode(text, validate=True)) for text in x5c]
+    return load_credential(b"".join(each.public_bytes(Encoding.PEM) for each in leaf_first))
 
 
 def _names_just(credential: Credential, number: str) -> bool:

@@ -12,7 +12,15 @@ import structlog
 
 from discovery.model import Service
 from discovery.number import masked
-from discovery.spin.agent import Accepted, Agent, AnswerPlan, Candidate, Ignored, Ordinary
+from discovery.spin.agent import (
+    Accepted,
+    Agent,
+    AnswerPlan,
+    Candidate,
+    Ignored,
+    Ordinary,
+    Referenced,
+)
 from discovery.spin.agent_store import PreferenceStore
 from discovery.spin.answer import PPT, AnswerStatus
 from discovery.spin.carriage import looks_torn
@@ -21,6 +29,7 @@ from discovery.spin.invitation import Invitation
 from discovery.spin.passports import PassportSigner, PassportVerifier
 from discovery.spin.reason import Refusal
 from discovery.spin.reassembly import Partial, Reassembler, Whole
+from discovery.spin.reference import MEDIA_TYPE
 from discovery.spin.rules import Choice, choose
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused
 from gateway.sms.message import IncomingSms, received_part
@@ -30,6 +39,7 @@ _log = structlog.get_logger("spin")
 # The other side is busy checking somebody else's answer, or could not fetch our certificate.
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 _TAKEN: Final = 204
+_FOUND: Final = 200
 _WORTH_A_LOOK: Final = frozenset(
     {Refusal.FORGED, Refusal.UNTRUSTED_SIGNER, Refusal.CREDENTIAL_UNAVAILABLE, Refusal.OVERLOADED}
 )
@@ -37,6 +47,8 @@ _WORTH_A_LOOK: Final = frozenset(
 
 class Poster(Protocol):
     """A guarded HTTP client; raises FetchRefused and FetchFailed within a time of its own."""
+
+    async def get(self, url: str, *, accept: str = "*/*") -> Fetched: ...
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched: ...
 
@@ -137,6 +149,8 @@ class SpinTerminator:
             self._log_ignored(decision)
         elif len(self._tasks) >= self._settings.max_under_way:
             self._log_ignored(self._agent.overloaded(decision))
+        elif isinstance(decision, Referenced):
+            self._start(partial(self._fetch, decision))
         else:
             self._start(partial(self._answer, decision))
 
@@ -152,6 +166,31 @@ class SpinTerminator:
             _log.error("invitation not answered", culprit=str(error))
         except Exception:  # noqa: BLE001 - outermost of this task: nobody awaits it
             _log.exception("invitation not answered")
+
+    def on_attachment(self, token: str, *, sender: str, recipient: str) -> None:
+        """Take an invitation that came with a multimedia message; returns at once."""
+        decision = self._agent.examine_token(
+            token, sender=sender, recipient=recipient, now=self._wall_clock()
+        )
+        if isinstance(decision, Ignored):
+            self._log_ignored(decision)
+        elif len(self._tasks) >= self._settings.max_under_way:
+            self._log_ignored(self._agent.overloaded(decision))
+        else:
+            self._start(partial(self._answer, decision))
+
+    async def _fetch(self, referenced: Referenced) -> None:
+        body: bytes | None = None
+        try:
+            fetched = await self._poster.get(referenced.reference.url, accept=MEDIA_TYPE)
+            body = fetched.body if fetched.status == _FOUND else None
+        except (FetchFailed, FetchRefused) as error:
+            _log.info("invitation not fetched", culprit=error.culprit, reason=str(error.reason))
+        decision = self._agent.dereference(referenced, body, self._wall_clock())
+        if isinstance(decision, Ignored):
+            self._log_ignored(decision)
+        else:
+            await self._answer(decision)
 
     async def _answer(self, candidate: Candidate) -> None:
         invitation = candidate.invitation

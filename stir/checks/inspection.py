@@ -41,6 +41,8 @@ class VerificationPolicy:
     how old, in seconds, a PASSporT may be that a fresh div diverts (RFC 8946 section 4.2); None:
     no older than any other.
     `p256_issuers` demands keys of the SHAKEN profile from authorities as well.
+    `accept_x5c`: tokens that are no request's, and may bring their certificates instead of x5u
+    (RFC 7515 section 4.1.6); whoever verifies hands these certificates over as the credential.
     `exhaustive` runs every check that can be run although an earlier one failed, to explain.
     """
 
@@ -59,6 +61,7 @@ class VerificationPolicy:
     max_diversions: int = 5
     diverted_freshness: float | None = None
     exhaustive: bool = False
+    accept_x5c: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,14 +69,14 @@ def type_(inspection: Inspection) -> Check:
     if passport is None:
         return skipped("type", "the token could not be read")
     problem = (
-        _header_problem(passport)
+        _header_problem(inspection, passport)
         or _ppt_problem(inspection, passport)
         or _method_problem(inspection, passport)
     )
     return failed("type", problem) if problem else passed("type", passport.ppt or "plain")
 
 
-def _header_problem(passport: Passport) -> Problem | None:
+def _header_problem(inspection: Inspection, passport: Passport) -> Problem | None:
     header = passport.header
     if header.get("typ") != "passport":
         shown = _short(header["typ"]) if "typ" in header else "no typ"
@@ -84,7 +84,7 @@ def _header_problem(passport: Passport) -> Problem | None:
     if "crit" in header:
         return Problem(Reason.CRITICAL_HEADER, "crit", "no crit parameter")
     for name in EMBEDDED_KEYS:
-        if name in header:
+        if name in header and not (name == "x5c" and inspection.policy.accept_x5c):
             return Problem(Reason.EMBEDDED_KEY, name, "alg, ppt, typ and x5u only")
     if "ppt" in header and passport.ppt is None:
         return Problem(Reason.WRONG_TYPE, "a ppt that is not text", "a ppt such as shaken")
@@ -135,6 +135,8 @@ def info(inspection: Inspection) -> Check:
     if passport is None:
         return skipped("info", "the token could not be read")
     url = passport.x5u
+    if inspection.policy.accept_x5c and "x5c" in passport.header:
+        return passed("info", "x5c")
     if not url:
         return failed("info", Problem(Reason.INFO_MISSING, "no x5u", "an https URL"))
     if identity is not None and identity.info != url:

@@ -39,8 +39,9 @@ class KeySigner:
         self.x5u = f"https://certificates.example/{number}.pem"
         self.key = ec.generate_private_key(ec.SECP256R1())
 
-    def sign(self, ppt: str, payload: Mapping[str, object]) -> str:
-        header = {"alg": "ES256", "ppt": ppt, "typ": "passport", "x5u": self.x5u}
+    def sign(self, ppt: str, payload: Mapping[str, object], *, x5c: bool = False) -> str:
+        named: dict[str, object] = {"x5c": [self.x5u]} if x5c else {"x5u": self.x5u}
+        header = {"alg": "ES256", "ppt": ppt, "typ": "passport", **named}
         return self.sign_parts(canonical(header), canonical(dict(payload)))
 
     def sign_parts(self, header: bytes, payload: bytes) -> str:

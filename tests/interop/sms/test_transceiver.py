@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import smpp34
@@ -17,6 +19,7 @@ import smpp34
 from discovery.spin.segments import split_text
 from gateway.sms.message import IncomingSms, OutgoingMessage
 from gateway.sms.transceiver import SmppSettings, SmsFailed, SmsFailure, SmsTransceiver
+from tests.support.https import TestAuthority
 from tests.support.spin_passports import ALICE, BOB
 
 pytestmark = pytest.mark.real
@@ -296,3 +299,57 @@ async def test_a_taker_that_fails_costs_only_that_message() -> None:
             await centre.esmes[0].deliver_sm(BOB, text, source_addr=ALICE)
         await until(lambda: len(received) == 2)
         await link.stop()
+
+
+async def test_receipts_of_labelled_messages_say_once_whether_they_arrived() -> None:
+    told: list[tuple[str, bool]] = []
+    async with smsc() as centre:
+        link = SmsTransceiver(
+            settings(centre.port), lambda _: None, on_delivery=lambda *each: told.append(each)
+        )
+        link.start()
+        await link.send(replace(message("one"), label="text:1"))
+        await link.send(replace(message("two"), label="text:2"))
+        await link.send(message("three"))
+        await until(lambda: bool(centre.esmes))
+        assert [each.registered_delivery for each in centre.submitted] == [1, 1, 0]
+        text = "id:{} sub:001 dlvrd:001 submit date:1 done date:1 stat:{} err:000 text:"
+        for message_id, stat in (
+            ("id1", "ENROUTE"),
+            ("id1", "DELIVRD"),
+            ("id1", "DELIVRD"),
+            ("id2", "UNDELIV"),
+            ("id3", "DELIVRD"),
+            ("unknown", "DELIVRD"),
+        ):
+            await centre.esmes[0].deliver_sm(
+                ALICE, text.format(message_id, stat).encode(), source_addr=BOB, esm_class=0x04
+            )
+        await until(lambda: link.counters.receipts == 6)
+        await link.stop()
+    assert told == [("text:1", True), ("text:2", False)]
+
+
+async def test_an_smsc_whose_certificate_nobody_vouches_for_is_never_told_the_password(
+    tmp_path: Path,
+) -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            heard.append(await reader.read(64))
+        writer.close()
+
+    context = TestAuthority(tmp_path).server_context("localhost")
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    port = listener.sockets[0].getsockname()[1]
+    try:
+        config = replace(settings(port), host="localhost", tls=True)
+        async with transceiver(config) as link:
+            with pytest.raises(SmsFailed) as caught:
+                await link.send(message())
+        assert caught.value.failure is SmsFailure.NOT_BOUND
+        assert b"secret" not in b"".join(heard)
+    finally:
+        listener.close()
+        await listener.wait_closed()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import smpp34
 import structlog
+from aiohttp import web
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from discovery.cache import MappingCache
@@ -24,9 +25,11 @@ from discovery.number import NumberRanges
 from discovery.spin.agent import Agent, AgentPolicy
 from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.handlers import Handler
-from discovery.spin.passports import PassportVerifier
+from discovery.spin.invitation import parse_invitation
+from discovery.spin.passports import PassportVerifier, Rejected, VerifiedPassport
 from discovery.spin.pending import PendingInvitations
-from discovery.spin.reason import Refusal
+from discovery.spin.reason import Refusal, Refused
+from discovery.spin.reference import References
 from discovery.spin.segments import split_text
 from gateway.agent_store import SqlAgentStore
 from gateway.http.callback import CallbackServer
@@ -34,10 +37,13 @@ from gateway.http.credentials import CertificateSource
 from gateway.http.fetch import GuardedClient
 from gateway.http.guard import GuardPolicy
 from gateway.http.listener import HttpListener
+from gateway.http.problem import problems
+from gateway.http.references import ReferenceServer
 from gateway.http.repository import CertificateRepository
 from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.sms.message import IncomingSms, OutgoingMessage
 from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.spin.carriers import Carriers
 from gateway.spin.originating import OriginatingSettings, SpinSource
 from gateway.spin.passports import StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
@@ -47,7 +53,7 @@ from stir.certificates.issuing import Authority, Issued, issue_sti_certificate, 
 from stir.certificates.tn_auth_list import One, Range, TnAuthList
 from tests.interop.sms.test_transceiver import free_port
 from tests.support.https import TestAuthority
-from tests.support.spin_passports import ALICE, BOB
+from tests.support.spin_passports import ALICE, BOB, invitation_claims
 
 pytestmark = pytest.mark.real
 CALLBACK, CERTIFICATES = "spin.alpha.example", "certificates.example"
@@ -200,7 +206,7 @@ async def alpha(
         OriginatingSettings(f"https://{CALLBACK}:{listener.port}"),
         pending,
         signer,
-        sms,
+        Carriers(sms),
         wall_clock=time.time,
         on_late=lambda *late: resolver.learn(*late),
     )
@@ -423,3 +429,72 @@ async def test_a_repository_that_is_down_is_named_and_nothing_is_believed(tmp_pa
             assert not (await resolve(a)).found
         assert b.agent.ignored == {Refusal.CREDENTIAL_UNAVAILABLE: 1}
         assert CERTIFICATES in str(logs)
+
+
+async def test_certificates_inside_an_invitation_are_held_to_the_same_trust(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as around:
+        claims = invitation_claims(iat=int(time.time()), exp=int(time.time()) + 60)
+        signer = signing(around, "alpha", ALICES, CALLBACK)
+        token = signer.sign("spin", claims, x5c=True)
+        assert parse_invitation(token, x5c=True)[0].x5c
+        verifier = verifying(around)
+
+        async def verdict(text: str, orig: str = ALICE) -> object:
+            found = await verifier.verify(text, ppt="spin", orig=orig, now=time.time())
+            return found.reason if isinstance(found, Rejected) else found
+
+        assert await verdict(token) == VerifiedPassport((CALLBACK,))
+        head, _, rest = token.partition(".")
+        assert await verdict(f"{head}.{rest[:-8]}AAAAAAAA") is Refusal.FORGED
+        wrong = signer.sign("spin", {**claims, "orig": {"tn": BOB}}, x5c=True)
+        assert await verdict(wrong, BOB) is Refusal.UNTRUSTED_SIGNER
+        stranger = make_root("a stranger's root", time.time())
+        issued = issue_sti_certificate(stranger, ALICES, time.time(), dns_names=(CALLBACK,))
+        assert issued.key_pem is not None
+        forger = StirSigner(
+            AuthenticationService(issued.key_pem, issued.chain_pem, around.x5u("alpha"))
+        )
+        assert await verdict(forger.sign("spin", claims, x5c=True)) is Refusal.UNTRUSTED_SIGNER
+        # Only where there is room for it: never in a text message.
+        with pytest.raises(Refused) as caught:
+            parse_invitation(token)
+        assert caught.value.reason is Refusal.WRONG_TYPE
+
+
+async def test_an_invitation_by_reference_is_fetched_over_https_and_only_what_it_says(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as around:
+        held = References(secrets.token_bytes)
+        server = HttpListener(
+            Served(ReferenceServer(held, time.time)).application(),
+            "127.0.0.1",
+            0,
+            tls=around.tls(CALLBACK),
+        )
+        await server.start()
+        try:
+            reference_id = held.add("a.signed.token", time.time() + 60, time.time())
+            client = fetching(around, server.port)
+            base = f"https://{CALLBACK}:{server.port}/r/"
+            fetched = await client.get(base + reference_id)
+            assert (fetched.status, fetched.body) == (200, b"a.signed.token")
+            assert fetched.headers["content-type"] == "application/spin-invitation+jwt"
+            for path in ("unknown", reference_id[:-1], reference_id + "x"):
+                assert (await client.get(base + path)).status == 404
+        finally:
+            await server.stop()
+
+
+class Served:
+    """One set of routes as an application."""
+
+    def __init__(self, routes: ReferenceServer) -> None:
+        self.routes = routes
+
+    def application(self) -> web.Application:
+        application = web.Application(middlewares=[problems])
+        self.routes.add_to(application.router)
+        return application

@@ -54,6 +54,9 @@ class Journey:
             wall_clock=lambda: NOW,
         )
 
+    async def get(self, url: str, *, accept: str = "*/*") -> Fetched:
+        return Fetched(404, {}, b"")
+
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
         self.posted.append(body)
         return Fetched(204, {}, b"")

@@ -16,8 +16,10 @@ from discovery.spin.carriage import invitation_token
 from discovery.spin.invitation import parse_invitation
 from discovery.spin.limits import RateLimit
 from discovery.spin.pending import PendingInvitations, Waiting
+from discovery.spin.segments import TextPart
 from gateway.sms.message import OutgoingMessage
 from gateway.sms.transceiver import SmsFailed, SmsFailure
+from gateway.spin.carriers import Carriers
 from gateway.spin.originating import OriginatingSettings, SpinSource
 from tests.support.spin_passports import ALICE, BOB, NOW, KeySigner, answer_claims
 
@@ -51,13 +53,14 @@ class Scene:
             settings or OriginatingSettings("https://spin.alpha.example:8443"),
             self.pending,
             ALPHA,
-            self.sms,
+            Carriers(self.sms),
             wall_clock=lambda: NOW,
             on_late=lambda *late: self.late.append(late),
         )
 
     def token(self) -> str:
-        text = "".join(gsm7.decode(part.septets) for part in self.sms.sent[-1].parts)
+        parts = [part for part in self.sms.sent[-1].parts if isinstance(part, TextPart)]
+        text = "".join(gsm7.decode(part.septets) for part in parts)
         token = invitation_token(text)
         assert token is not None
         return token
@@ -212,7 +215,7 @@ async def test_a_full_waiting_room_is_said_so() -> None:
         OriginatingSettings("https://spin.alpha.example"),
         scene.pending,
         ALPHA,
-        scene.sms,
+        Carriers(scene.sms),
         wall_clock=time.time,
     )
     assert (await scene.source.find(BOB, Service.VOICE, caller=ALICE)).outcome is (

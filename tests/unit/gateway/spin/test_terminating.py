@@ -64,6 +64,13 @@ class FakePoster:
     def __init__(self, *answers: int | Exception) -> None:
         self.answers = list(answers)
         self.posted: list[tuple[str, bytes, Mapping[str, str]]] = []
+        self.documents: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+
+    async def get(self, url: str, *, accept: str = "*/*") -> Fetched:
+        self.fetched.append(url)
+        body = self.documents.get(url)
+        return Fetched(404, {}, b"") if body is None else Fetched(200, {}, body)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
         self.posted.append((url, body, headers))
@@ -82,11 +89,14 @@ class Scene:
         handlers: tuple[Handler, ...] = (HANDLER,),
         settings: TerminatingSettings | None = None,
         timeout: float = 60.0,
+        reference_hosts: frozenset[str] = frozenset(),
     ) -> None:
         self.now = NOW
         self.agent = Agent(
             AgentPolicy(
-                numbers=NumberRanges(["+12125550100-+12125550199"]), unknown_senders="answer"
+                numbers=NumberRanges(["+12125550100-+12125550199"]),
+                unknown_senders="answer",
+                reference_hosts=reference_hosts,
             ),
             lambda count: b"\x07" * count,
         )

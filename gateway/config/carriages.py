@@ -1,0 +1,100 @@
+"""How invitations travel: what networks take, multimedia messages, a provider over HTTP."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue, SecretStr, model_validator
+
+from gateway.config.base import Count, FilePath, Flag, NumberPrefix, Seconds, Section, Text
+
+
+class Network(Section):
+    """What numbers with a prefix are known to take, best first; text is always tried last."""
+
+    prefix: NumberPrefix = Field(description="Country, area or range, such as +33.")
+    carriages: tuple[Literal["text", "reference", "binary", "mms"], ...] = Field(
+        min_length=1,
+        description="Ways an invitation travels: text (4 to 5 short messages), reference (one; the "
+        "agent fetches it from us), binary (4, without fallback text for people), mms.",
+    )
+
+
+class Mms(Section):
+    """The multimedia message service centre (MM7 over HTTPS)."""
+
+    url: Text = Field(description="https URL of the MMSC's MM7 interface.")
+    vasp_id: Text = Field(min_length=1, max_length=64, description="VASPID, who we are to it.")
+    vas_id: Text = Field(min_length=1, max_length=64, description="VASID, which service of ours.")
+    user: Text = Field(default="", description="User name (HTTP Basic); none if empty.")
+    password: SecretStr | None = Field(default=None, description="Password to it.")
+    password_file: FilePath | None = Field(
+        default=None, description="File whose first line is the password."
+    )
+    certificates: Flag = Field(
+        default=False,
+        description="Carry the certificates in the invitation (x5c) instead of their URL.",
+    )
+    timeout_seconds: Seconds = Field(default=5.0, gt=0, le=60, description="For a submission.")
+    deliver_user: Text = Field(
+        default="mmsc", description="User name the MMSC presents when it delivers to /mm7."
+    )
+    deliver_password: SecretStr | None = Field(
+        default=None, description="Its password; without one nothing is taken."
+    )
+    deliver_password_file: FilePath | None = Field(
+        default=None, description="File whose first line is that password."
+    )
+
+    @model_validator(mode="after")
+    def _https(self) -> Self:
+        loopback = self.url.startswith(("http://127.", "http://[::1]"))
+        if not (self.url.startswith("https://") or loopback):
+            raise ValueError("url is not https")
+        return self
+
+
+class HttpSms(Section):
+    """A provider of short messages over HTTP, used where there is no [sms.smpp].
+
+    In url, headers and bodies these stand for values: {from}, {to} (digits), {text}, {secret};
+    and for carriage binary {udh} and {data} (hexadecimal), a request a part.
+    """
+
+    url: Text = Field(description="https URL messages are sent to.")
+    method: Literal["POST", "PUT", "GET"] = Field(default="POST", description="HTTP method.")
+    headers: dict[str, str] = Field(default={}, description="Header fields to send.")
+    json_body: dict[str, JsonValue] | None = Field(
+        default=None, description="Body as JSON, with placeholders in its texts."
+    )
+    form_body: dict[str, str] | None = Field(default=None, description="Body as a form instead.")
+    secret: SecretStr | None = Field(default=None, description="Secret of our account.")
+    secret_file: FilePath | None = Field(
+        default=None, description="File whose first line is the secret."
+    )
+    source_address: Text | None = Field(
+        default=None, description="Sender shown to people; the caller's number if absent."
+    )
+    timeout_seconds: Seconds = Field(default=5.0, gt=0, le=60, description="For one message.")
+    max_under_way: Count = Field(default=100, ge=1, description="Messages sent at once.")
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Key that signs incoming messages at /sms; without one none is taken.",
+    )
+    webhook_secret_file: FilePath | None = Field(
+        default=None, description="File whose first line is that key."
+    )
+    webhook_window_seconds: Seconds = Field(
+        default=300.0, gt=0, le=3600, description="How old a signed message may be."
+    )
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        loopback = self.url.startswith(("http://127.", "http://[::1]"))
+        if not (self.url.startswith("https://") or loopback):
+            raise ValueError("url is not https")
+        if self.json_body is not None and self.form_body is not None:
+            raise ValueError("give 'json_body' or 'form_body', not both")
+        if self.method == "GET" and (self.json_body is not None or self.form_body is not None):
+            raise ValueError("GET has no body: put the placeholders into url")
+        return self

@@ -1,0 +1,1 @@
+"""Multimedia messages that carry invitations."""

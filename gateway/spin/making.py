@@ -1,0 +1,153 @@
+"""The parts of SPIN, made from the configuration."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from discovery.model import Service
+from discovery.number import NumberRanges
+from discovery.spin.agent import AgentPolicy
+from discovery.spin.breaker import BreakerPolicy
+from discovery.spin.callback_url import CallbackPolicy
+from discovery.spin.limits import RateLimit
+from discovery.spin.networks import Carriage, Network, Networks
+from discovery.spin.reference import References
+from gateway.config.discovery import Smpp, Spin
+from gateway.config.root import Config
+from gateway.http.fetch import client_context
+from gateway.keys import Keys
+from gateway.mms.submission import MmscClient, MmscSettings
+from gateway.sms.message import IncomingSms
+from gateway.sms.provider import HttpSmsSender, ProviderSettings
+from gateway.sms.template import RequestTemplate
+from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.spin.carriers import Carriers, SmsSender
+from gateway.spin.originating import OriginatingSettings
+
+_HOUR: Final = 3600.0
+_MINUTE: Final = 60.0
+
+
+def make_transceiver(
+    settings: Smpp,
+    keys: Keys,
+    on_message: Callable[[IncomingSms], None],
+    on_delivery: Callable[[str, bool], None],
+) -> SmsTransceiver:
+    """Return the connection to the SMSC."""
+    return SmsTransceiver(
+        SmppSettings(
+            host=settings.host,
+            port=settings.port,
+            system_id=settings.system_id,
+            password=keys.smpp_password or "",
+            window=settings.window,
+            submit_timeout=settings.submit_timeout_seconds,
+            reconnect_pause=settings.reconnect_seconds,
+            tls=settings.tls,
+        ),
+        on_message,
+        on_delivery=on_delivery,
+    )
+
+
+def make_http_sender(config: Config, keys: Keys) -> HttpSmsSender | None:
+    """Return the provider reached over HTTP, if there is one."""
+    http = config.sms.http
+    if http is None:
+        return None
+    template = RequestTemplate(http.method, http.url, http.headers, http.json_body, http.form_body)
+    settings = ProviderSettings(
+        template, keys.carriages.sms_secret, http.timeout_seconds, http.max_under_way
+    )
+    return HttpSmsSender(settings, _context(config, http.url))
+
+
+def make_mmsc(config: Config, spin: Spin, keys: Keys) -> MmscClient | None:
+    """Return the MMSC, if there is one."""
+    mms = spin.mms
+    if mms is None:
+        return None
+    settings = MmscSettings(
+        mms.url,
+        mms.vasp_id,
+        mms.vas_id,
+        mms.user,
+        keys.carriages.mms_password,
+        mms.timeout_seconds,
+    )
+    return MmscClient(settings, _context(config, mms.url))
+
+
+def make_networks(spin: Spin) -> Networks:
+    """Return what networks are known to take."""
+    return Networks(
+        [
+            Network(each.prefix.lstrip("+"), tuple(Carriage(name) for name in each.carriages))
+            for each in spin.network
+        ]
+    )
+
+
+def make_carriers(
+    config: Config,
+    spin: Spin,
+    keys: Keys,
+    sms: SmsSender,
+    references: References,
+) -> Carriers:
+    """Return all ways invitations travel by."""
+    return Carriers(
+        sms,
+        make_networks(spin),
+        locale=spin.language,
+        references=references,
+        reference_place=spin.callback_url.removeprefix("https://").rstrip("/"),
+        mms=make_mmsc(config, spin, keys),
+        mms_x5c=spin.mms.certificates if spin.mms is not None else False,
+    )
+
+
+def _context(config: Config, url: str) -> ssl.SSLContext | None:
+    return client_context(config.fetch.trust_anchors) if url.startswith("https://") else None
+
+
+def make_originating(config: Config, spin: Spin) -> OriginatingSettings:
+    """Return how invitations are sent."""
+    sender = config.sms.smpp or config.sms.http
+    source = sender.source_address if sender is not None else None
+    limits = spin.limits
+    return OriginatingSettings(
+        callback_url=spin.callback_url.rstrip("/"),
+        mapping_lifetime=config.discovery.cache_seconds,
+        source_address=source.lstrip("+") if source else None,
+        allowed_prefixes=tuple(prefix.lstrip("+") for prefix in spin.invite_prefixes),
+        provider=config.provider.domain,
+        together=tuple(Service(service) for service in spin.together),
+        message_lifetime=spin.message_lifetime_seconds,
+        per_number=RateLimit(spin.invitations_per_number_hour, _HOUR),
+        per_caller=RateLimit(limits.sent_per_caller_hour, _HOUR),
+        per_prefix=RateLimit(limits.sent_per_prefix_hour, _HOUR),
+        total=RateLimit(limits.sent_per_minute, _MINUTE),
+        breaker=BreakerPolicy(
+            limits.breaker_percent, limits.breaker_invitations, limits.breaker_pause_seconds
+        ),
+    )
+
+
+def make_policy(config: Config, spin: Spin) -> AgentPolicy:
+    """Return for whom the agent answers and whom."""
+    return AgentPolicy(
+        numbers=NumberRanges(config.provider.numbers),
+        known_senders=NumberRanges(spin.known_senders),
+        unknown_senders=spin.unknown_senders,
+        callback=CallbackPolicy(
+            ports=frozenset(config.fetch.ports), trusted_hosts=frozenset(spin.trusted_agents)
+        ),
+        reference_hosts=frozenset(spin.reference_hosts),
+        per_sender=RateLimit(spin.invitations_per_sender_hour, _HOUR),
+        per_target=RateLimit(spin.limits.taken_per_number_minute, _MINUTE),
+        per_prefix=RateLimit(spin.limits.taken_per_prefix_minute, _MINUTE),
+    )
