@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import Final
+import time
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 import uvloop
@@ -19,6 +21,7 @@ from gateway.config.load import load_file
 from gateway.directory.files import load_directory_keys
 from gateway.directory.service import DirectoryService
 from gateway.log import configure_logs
+from stir.certificates.issuing import make_intermediate, make_root, to_pem
 
 _OWNER_ONLY: Final = 0o077
 app = typer.Typer(no_args_is_help=True, help="The directory: numbers and addresses to providers.")
@@ -40,6 +43,40 @@ def run(config: ConfigFile, as_json: Json = False) -> None:
         uvloop.run(_serve(service, settings, as_json))
     except ConfigError as error:
         usage_error(str(error))
+
+
+@app.command()
+def authority(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for number-root.pem, number-ca.pem, .key.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the authority.")] = "Number authority",
+    as_json: Json = False,
+) -> None:
+    """Make a root and an issuing certificate for [authority]; keep the root's key elsewhere."""
+    os.umask(_OWNER_ONLY)
+    now = time.time()
+    root = make_root(f"{name} root", now)
+    issuing = make_intermediate(root, name, now)
+    files = {
+        "number-root.pem": root.certificate_pem,
+        "number-root.key": root.key_pem,
+        "number-ca.pem": to_pem(issuing.certificates),
+        "number-ca.key": issuing.key_pem,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [file for file in files if (folder / file).exists()]
+        if taken:
+            usage_error(f"{folder / taken[0]} is there already")
+        for file, octets in files.items():
+            (folder / file).write_bytes(octets)
+    except OSError as error:
+        usage_error(f"{folder}: {error.strerror}")
+    if as_json:
+        emit_json({"folder": str(folder), "files": sorted(files)})
+    else:
+        console.print(f"{folder}: {', '.join(files)}", markup=False)
 
 
 async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: bool) -> None:

@@ -213,6 +213,26 @@ class Mail(Section):
         return self
 
 
+class TokenIssuerSection(Section):
+    """An issuer of Privacy Pass tokens (RFC 9578 type 2), each worth one lookup."""
+
+    name: Domain = Field(description="The issuer's host name.")
+    key_file: FilePath = Field(
+        description="Its public key: SubjectPublicKeyInfo with the RSASSA-PSS identifier, DER."
+    )
+
+
+class Oblivious(Section):
+    """Lookups through a relay of somebody else (RFC 9458), paid by tokens that name nobody."""
+
+    key_days: Count = Field(
+        default=30, ge=1, le=90, description="After so many days another key is advertised."
+    )
+    issuer: tuple[TokenIssuerSection, ...] = Field(
+        min_length=1, max_length=64, description="Issuers whose tokens are taken."
+    )
+
+
 class DirectoryConfig(Section):
     """Everything `spingate directory run` reads."""
 
@@ -229,6 +249,9 @@ class DirectoryConfig(Section):
     mail: Mail | None = Field(default=None, description="Mail; absent: no challenges by mail.")
     transparency_log: TransparencyLog | None = Field(
         default=None, description="The transparency log; absent: nothing is logged."
+    )
+    oblivious: Oblivious | None = Field(
+        default=None, description="Oblivious HTTP and tokens; absent: neither."
     )
     enum: EnumPublishing | None = Field(
         default=None, description="Publishing opted-in numbers over DNS; absent: none."
@@ -279,6 +302,8 @@ EXAMPLES: Final = {
     "enum.hostmaster": "hostmaster.dp.example",
     "enum.key": "keys/enum.key",
     "enum.next_key": "keys/enum-next.key",
+    "oblivious.issuer.name": "tokens.alpha.example",
+    "oblivious.issuer.key_file": "keys/alpha-tokens.der",
     "mail.host": "submission.example",
     "mail.trust_anchors": "keys/https-roots.pem",
     "mail.user": "directory",

@@ -75,7 +75,11 @@ class LookupAccess:
         """Admit one lookup, or raise Problem: 401, 429."""
         values = request.headers.getall("Authorization", [])
         if len(values) == 1 and values[0].startswith(_PRIVATE_TOKEN):
-            await self._admit_token(request, values[0])
+            try:
+                await self.admit_token(values[0])
+            except Problem:
+                self._fail(request)
+                raise
             return
         peer = self._peer(request)
         if peer is None:
@@ -108,9 +112,10 @@ class LookupAccess:
         self._days[peer.name] = (today, used + 1)
         self.outcomes[peer.name, "admitted"] += 1
 
-    async def _admit_token(self, request: web.Request, value: str) -> None:
-        if self._redeemer is None or not await self._redeemer.redeem(value):
-            self._fail(request)
+    async def admit_token(self, authorization: str) -> None:
+        """Admit one lookup for a Privacy Pass token, whoever sends it; raises Problem: 401."""
+        if self._redeemer is None or not await self._redeemer.redeem(authorization):
+            self.outcomes["token", "refused"] += 1
             raise Problem(401, headers={"WWW-Authenticate": self._challenges()})
         self.outcomes["token", "admitted"] += 1
 

@@ -25,6 +25,7 @@ from discovery.directory.record import parse_record
 from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import RecordStore, StoredRecord, live
+from gateway.directory_log.log import LogUnavailable
 
 _BATCH: Final = 64
 _MAX_WAITING: Final = 4_096
@@ -72,7 +73,10 @@ class Lookups:
         return build_answer(answer, logged, self._signer)
 
     async def _proof(self, record: StoredRecord) -> Mapping[str, object] | None:
-        proof = await self._log.proof("record", record.csi, record.digest, record.log_index)
+        try:
+            proof = await self._log.proof("record", record.csi, record.digest, record.log_index)
+        except LogUnavailable:
+            return None
         if proof is not None and len(json.dumps(proof)) > MAX_PROOF:
             return None  # it would not fit; a sender who asks for proofs will not use the record
         return proof

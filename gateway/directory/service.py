@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 import ssl
 import time
@@ -27,6 +28,12 @@ from gateway.directory.database import Database, DirectoryUnavailable, sqlite_ur
 from gateway.directory.files import DirectoryKeys
 from gateway.directory.log_sink import LogSink, NoLog
 from gateway.directory.lookups import Lookups
+from gateway.directory.oblivious import (
+    ObliviousService,
+    host_of,
+    make_rotating_keys,
+    make_tokens,
+)
 from gateway.directory.published import enum_server
 from gateway.directory.record_store import RecordStore
 from gateway.directory.registry import Registry
@@ -34,6 +41,7 @@ from gateway.directory_log.kept import PREFIX, KeptLog
 from gateway.enum_server.server import EnumServer
 from gateway.http.fetch import client_context
 from gateway.http.listener import HttpListener, ListenerLimits
+from gateway.http.ohttp_gateway import GATEWAY_PATH
 from gateway.keys import derived_key
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
@@ -96,7 +104,7 @@ class DirectoryService:
             hold=section.hold_seconds,
         )
         self.lookups = Lookups(self.records, self._log, keys.signer, section.url, wall_clock)
-        self.access = LookupAccess(keys.peers, wall_clock)
+        self.access = LookupAccess(keys.peers, wall_clock, redeemer=make_tokens(config, wall_clock))
         settings = DirectoryApiSettings(
             url=section.url,
             description=self.description,
@@ -105,10 +113,13 @@ class DirectoryService:
         self.api = DirectoryApi(
             settings, self.access, self.lookups, self.registry, self.authority, wall_clock
         )
+        self._oblivious = self._make_oblivious()
         tls = server_context(section.certificate, section.key)
         if section.client_trust_anchors is not None:
             _ask_for_certificates(tls, section.client_trust_anchors)
         application = self.api.application()
+        if self._oblivious is not None:
+            self._oblivious.server.add_to(application)
         if self._kept_log is not None:
             application.add_subapp(PREFIX, self._kept_log.application)
         self.listener = HttpListener(
@@ -126,14 +137,15 @@ class DirectoryService:
     def description(self) -> Mapping[str, object]:
         """Return the document of /.well-known/spin-dp."""
         key = self._keys.signer.public
+        issuers = self._config.oblivious.issuer if self._config.oblivious is not None else ()
         return {
             "v": 1,
             "url": self._config.directory.url,
             "api": "/dp/v1",
             "authority": "/ca/v1" if self.authority is not None else None,
             "keys": [{**key.point.jwk(), "kid": key.thumbprint}],
-            "ohttp": None,
-            "token_issuers": [],
+            "ohttp": self._ohttp_description(),
+            "token_issuers": [each.name for each in issuers],
             "log": self._log.verifier_key,
         }
 
@@ -152,6 +164,8 @@ class DirectoryService:
     async def sweep(self) -> None:
         """Delete what has expired; raises DirectoryUnavailable."""
         now = self._wall_clock()
+        if self._oblivious is not None:
+            self._oblivious.renew()
         swept = _SWEPT_AT_ONCE
         while swept == _SWEPT_AT_ONCE:  # lookups come in between
             swept = await self.records.sweep(now, limit=_SWEPT_AT_ONCE)
@@ -201,6 +215,19 @@ class DirectoryService:
                 await self.sweep()
             except DirectoryUnavailable as error:
                 _log.warning("sweep failed", culprit="database", detail=str(error))
+
+    def _ohttp_description(self) -> Mapping[str, object] | None:
+        if self._oblivious is None:
+            return None
+        keys = base64.b64encode(self._oblivious.configuration()).decode("ascii")
+        return {"gateway": f"{self._config.directory.url}{GATEWAY_PATH}", "keys": keys}
+
+    def _make_oblivious(self) -> ObliviousService | None:
+        keys = make_rotating_keys(self._config)
+        if keys is None:
+            return None
+        host = host_of(self._config)
+        return ObliviousService(keys, self.access, self.api, host, self._wall_clock)
 
     def _make_authority(self) -> NumberAuthority | None:
         section, issuer = self._config.authority, self._keys.issuer

@@ -158,3 +158,11 @@ async def test_a_wrong_file_is_one_line(tmp_path: Path) -> None:
     code, _, error = await spingate("run", "-c", str(file))
     assert code == 2
     assert error.startswith("spingate: directory.url:")
+
+
+async def test_an_authority_is_made_once_and_serves(tmp_path: Path) -> None:
+    code, said, _ = await spingate("authority", str(tmp_path / "ca"), "--json")
+    assert code == 0
+    assert "number-ca.key" in said[0]["files"]
+    assert (tmp_path / "ca" / "number-ca.key").stat().st_mode & 0o077 == 0
+    assert (await spingate("authority", str(tmp_path / "ca")))[0] == 2

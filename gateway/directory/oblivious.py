@@ -1,0 +1,172 @@
+"""Lookups nobody can tie to whoever asks: Oblivious HTTP, paid by Privacy Pass tokens (R6, R8).
+
+The relay knows the asker and not the question, we know the question and not the asker, and a token
+says only that some provider let somebody ask once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from discovery.directory.challenge_limits import DAY
+from discovery.privacy.bhttp import BinaryResponse
+from discovery.privacy.ohttp import OhttpGateway
+from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
+from discovery.privacy.private_token import format_challenge
+from discovery.privacy.reason import PrivacyError
+from discovery.privacy.token import TokenChallenge
+from discovery.privacy.token_key import TokenKey, parse_token_key
+from discovery.privacy.token_verifier import AcceptedKey, TokenVerifier
+from gateway.config.directory import DirectoryConfig
+from gateway.config.files import read_file
+from gateway.config.load import ConfigError
+from gateway.directory.access import LookupAccess
+from gateway.http.ohttp_gateway import OhttpGatewayServer
+from gateway.http.problem import Problem
+from gateway.keys import derived_key
+
+_LOOKUP: Final = "/dp/v1/lookup"
+_JSON: Final = (("content-type", "application/json"), ("cache-control", "no-store"))
+# What clients and relays keep of a key configuration, and clocks, may lag by this.
+_GRACE: Final = DAY
+
+
+class AnswersOctets(Protocol):
+    """Whoever answers the body of a lookup; raises Problem."""
+
+    async def lookup_octets(self, body: bytes) -> bytes: ...
+
+
+class Tokens:
+    """A `TokenRedeemer` for the tokens of some issuers, each taken once.
+
+    host: our name, for which alone tokens are good. wall_clock gives epoch seconds.
+    """
+
+    def __init__(
+        self, issuers: Sequence[tuple[str, TokenKey]], host: str, wall_clock: Callable[[], float]
+    ) -> None:
+        made = [(TokenChallenge(name, b"", (host,)), key) for name, key in issuers]
+        accepted = [AcceptedKey(key, challenge) for challenge, key in made]
+        self._verifier = TokenVerifier(accepted, host)
+        self._challenge = ", ".join(format_challenge(challenge, key) for challenge, key in made)
+        self._wall_clock = wall_clock
+
+    @property
+    def challenge(self) -> str | None:
+        return self._challenge
+
+    async def redeem(self, authorization: str) -> bool:
+        try:
+            self._verifier.redeem_header(authorization, self._wall_clock())
+        except PrivacyError:
+            return False
+        return True
+
+
+class RotatingKeys:
+    """The keys of the gateway, another one each `period` seconds, made from one secret.
+
+    A key is advertised for its period and taken for a day more. Whoever has the secret can make
+    them all again, past ones too: that is the price of keeping no other state.
+    """
+
+    def __init__(self, secret: bytes, period: float) -> None:
+        self._secret = secret
+        self._period = period
+
+    def at(self, now: float) -> GatewayKeys:
+        """Return the keys of the period of `now` (epoch seconds) and its neighbours."""
+        number = int(now // self._period)
+        return GatewayKeys(self._key(each) for each in (number - 1, number, number + 1))
+
+    def _key(self, number: int) -> GatewayKey:
+        salt = number.to_bytes(8, "big", signed=True)
+        private = hashlib.blake2b(salt, key=self._secret, digest_size=32).digest()
+        start = number * self._period
+        return GatewayKey(
+            number % 256,
+            private,
+            not_before=start,
+            advertise_until=start + self._period,
+            accept_until=start + self._period + _GRACE,
+        )
+
+
+class ObliviousLookups:
+    """The inside of encapsulated requests: lookups with a token, and nothing else."""
+
+    def __init__(self, access: LookupAccess, answers: AnswersOctets) -> None:
+        self._access = access
+        self._answers = answers
+
+    async def __call__(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> BinaryResponse:
+        if (method, path) != ("POST", _LOOKUP):
+            raise Problem(404)
+        await self._access.admit_token(headers.get("authorization", ""))
+        if headers.get("content-type") != "application/json" or "content-encoding" in headers:
+            raise Problem(415, "send application/json, not compressed")
+        return BinaryResponse(200, _JSON, await self._answers.lookup_octets(body))
+
+
+class ObliviousService:
+    """The gateway resource of a directory, whose keys `renew` keeps current."""
+
+    def __init__(
+        self,
+        keys: RotatingKeys,
+        access: LookupAccess,
+        answers: AnswersOctets,
+        host: str,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._keys = keys
+        self._wall_clock = wall_clock
+        self._gateway = OhttpGateway(keys.at(wall_clock()))
+        self.server = OhttpGatewayServer(
+            self._gateway,
+            ObliviousLookups(access, answers),
+            frozenset({host}),
+            wall_clock=wall_clock,
+        )
+
+    def renew(self) -> None:
+        """Bring the keys up to the present."""
+        self._gateway.keys = self._keys.at(self._wall_clock())
+
+    def configuration(self) -> bytes:
+        """Return what is advertised, as `application/ohttp-keys`."""
+        return self._gateway.keys.encode(self._wall_clock())
+
+
+def make_tokens(config: DirectoryConfig, wall_clock: Callable[[], float]) -> Tokens | None:
+    """Return who redeems tokens, or None where none are taken. Raises ConfigError."""
+    settings = config.oblivious
+    if settings is None:
+        return None
+    issuers: list[tuple[str, TokenKey]] = []
+    for index, issuer in enumerate(settings.issuer):
+        key = f"oblivious.issuer[{index}].key_file"
+        try:
+            issuers.append((issuer.name, parse_token_key(read_file(issuer.key_file, key))))
+        except PrivacyError as error:
+            raise ConfigError(key, f"{issuer.key_file}: {error}") from None
+    return Tokens(issuers, host_of(config), wall_clock)
+
+
+def make_rotating_keys(config: DirectoryConfig) -> RotatingKeys | None:
+    """Return the keys of Oblivious HTTP, or None where it is not configured."""
+    settings = config.oblivious
+    if settings is None:
+        return None
+    secret = derived_key(config.directory.state_directory, "oblivious keys")
+    return RotatingKeys(secret, settings.key_days * DAY)
+
+
+def host_of(config: DirectoryConfig) -> str:
+    """Return our host, with the port where it is in the URL."""
+    return config.directory.url.split("/", 3)[2].lower()
