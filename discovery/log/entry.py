@@ -20,7 +20,6 @@ LABEL_SIZE: Final = 32
 NONCE_SIZE: Final = 32
 ENTRY_SIZE: Final = 2 + LABEL_SIZE + 32
 _COMMITMENT: Final = b"spin directory log: commitment, version 1\n"
-_LABEL: Final = b"spin directory log: label, version 1\n"
 _NONCE: Final = b"spin directory log: nonce, version 1\n"
 
 
@@ -86,37 +85,12 @@ class Label:
     proof: bytes = field(default=b"", repr=False)
 
 
-class Labels(Protocol):
-    """Whoever makes the labels of a directory, one for each identifier, always the same."""
-
-    def label(self, identifier: str) -> Label:
-        """Return the label of `tel:+12125550123` or `mailto:...`, spelled canonically."""
-        ...
-
-
 class LabelVerifier(Protocol):
     """Knows whether a label is the one and only of an identifier."""
 
     def is_label_of(self, label: bytes, identifier: str, proof: bytes) -> bool:
         """Tell it; `proof` came with the answer and may be anything."""
         ...
-
-
-class KeyedLabels:
-    """Labels by a secret key. Nobody else can compute or check them.
-
-    The owner learns the label when registering. Raises ValueError for a key of less than 32
-    octets.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        if len(key) < 32:
-            raise ValueError("the key of labels has at least 32 octets")
-        self._key = key
-
-    def label(self, identifier: str) -> Label:
-        """Return HMAC-SHA256 of the identifier."""
-        return Label(hmac.digest(self._key, _LABEL + identifier.encode(), "sha256"))
 
 
 def derived_nonce(key: bytes, label: bytes, content: bytes) -> bytes:

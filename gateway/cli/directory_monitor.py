@@ -16,9 +16,12 @@ import typer
 from rich.markup import escape
 
 from discovery.log.cosignature import parse_witness
+from discovery.log.entry import Label
 from discovery.log.logged import LogPolicy
 from discovery.log.note import parse_verifier
+from discovery.log.proof_members import read_label
 from discovery.log.reason import LogRefused
+from discovery.log.vrf import VrfPublic
 from discovery.number import masked
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
@@ -67,6 +70,9 @@ def monitor(
     label: Annotated[
         list[str] | None, typer.Option(help="An own label, 64 hexadecimal digits.")
     ] = None,
+    label_key: Annotated[
+        str, typer.Option(help="The directory's key of labels; checks that of each --receipt.")
+    ] = "",
     receipt: Annotated[
         list[Path] | None, typer.Option(help="What the directory gave at registration (KEY.json).")
     ] = None,
@@ -99,7 +105,8 @@ def monitor(
             min(len(witnesses), 1) if quorum is None else quorum,
             max_age,
         )
-        watched = _watched(identifiers or (), label or (), receipt or ())
+        labels = VrfPublic(bytes.fromhex(label_key)) if label_key else None
+        watched = _watched(identifiers or (), label or (), receipt or (), labels)
         options = _Options(
             url=log,
             policy=policy,
@@ -176,7 +183,10 @@ async def _until_told(follower: LogMonitor, interval: float) -> None:
 
 
 def _watched(
-    identifiers: Sequence[str], labels: Sequence[str], receipts: Sequence[Path]
+    identifiers: Sequence[str],
+    labels: Sequence[str],
+    receipts: Sequence[Path],
+    verifier: VrfPublic | None,
 ) -> dict[bytes, Watched]:
     """Return what to look for. Raises ValueError, OSError."""
     if len(identifiers) != len(labels) and not (receipts and not labels):
@@ -186,26 +196,32 @@ def _watched(
         for identifier, label in zip(identifiers, labels, strict=False)
     }
     for path in receipts:
-        with path.open("rb") as file:
-            data = file.read(_MAX_RECEIPT)
-        try:
-            members = parse_json_object(data)
-            # As the directory answered, or as it is kept beside the owner's key.
-            held = members.get("receipt", members)
-            members = held if isinstance(held, dict) else {}
-            csi, known = members["csi"], members.get("known", [])
-            if not isinstance(csi, str) or not isinstance(known, list):
-                raise ValueError
-            watched = Watched(csi, frozenset(_label(str(each)) for each in known))
-            found[_label(str(members["label"]))] = watched
-        except (MalformedJson, KeyError, ValueError):
-            raise ValueError(f"{path} is no receipt of a directory") from None
+        label, watched = _receipt(path)
+        if verifier and not verifier.is_label_of(label.value, watched.identifier, label.proof):
+            raise ValueError(f"{path}: the label is not that of the identifier")
+        found[label.value] = watched
     asked = {_bare(each) for each in identifiers}
     if receipts and asked:
         found = {key: each for key, each in found.items() if _bare(each.identifier) in asked}
     if not found:
         raise ValueError("nothing to watch: give a --label or a --receipt of the identifier")
     return found
+
+
+def _receipt(path: Path) -> tuple[Label, Watched]:
+    """Read a receipt, as a directory answered or as it is kept beside the owner's key."""
+    with path.open("rb") as file:
+        data = file.read(_MAX_RECEIPT)
+    try:
+        members = parse_json_object(data)
+        held = members.get("receipt", members)
+        members = held if isinstance(held, dict) else {}
+        csi, known = members["csi"], members.get("known", [])
+        if not isinstance(csi, str) or not isinstance(known, list):
+            raise ValueError
+        return read_label(members), Watched(csi, frozenset(_label(str(each)) for each in known))
+    except (MalformedJson, KeyError, ValueError, LogRefused):
+        raise ValueError(f"{path} is no receipt of a directory") from None
 
 
 def _label(text: str) -> bytes:

@@ -42,6 +42,12 @@ class DirectoryServer(Section):
         description="How many of them must have cosigned; absent: 1 with witnesses, else 0, which "
         "cannot tell how old a checkpoint is.",
     )
+    log_labels: Text | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="Public key (hexadecimal, RFC 9381) of the labels in its log; absent: labels "
+        "are not checked, and a binding could be logged where its owner does not look.",
+    )
     log_max_age_seconds: Seconds = Field(
         default=86_400.0, ge=60, description="A checkpoint cosigned longer ago does not count."
     )

@@ -80,6 +80,9 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "witness.example/w1+ea2ad007+BNYvAWoe/R5P33k+tCzYRHHhup8M8E0Sh7XMcfYWKHy4"
     ],
     "discovery.directory.server.log_quorum": 1,
+    "discovery.directory.server.log_labels": (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    ),
     "discovery.enum.tree.suffix": "e164.edge.example",
     "discovery.enum.tree.ds": [
         "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"

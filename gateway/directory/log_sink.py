@@ -17,6 +17,11 @@ class LogSink(Protocol):
         ...
 
     @property
+    def label_key(self) -> str | None:
+        """The key that checks the labels of identifiers, hexadecimal; None without a log."""
+        ...
+
+    @property
     def checkpoint(self) -> str | None:
         """The latest signed checkpoint, None without a log."""
         ...
@@ -44,6 +49,7 @@ class NoLog:
     """A `LogSink` that keeps nothing."""
 
     verifier_key: str | None = None
+    label_key: str | None = None
     checkpoint: str | None = None
 
     async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:

@@ -88,7 +88,14 @@ _ANSWER: Final = _object(
 )
 _HEX: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _RECEIPT: Final = {
-    **_object({"csi": _CSI, "label": _HEX, "known": {"type": "array", "items": _HEX}}),
+    **_object(
+        {
+            "csi": _CSI,
+            "label": {"type": "string", "description": "Base64url, 32 octets."},
+            "known": {"type": "array", "items": _HEX},
+        },
+        {"label_proof": {"type": "string", "description": "Base64url (RFC 9381), 80 octets."}},
+    ),
     "description": "What the owner watches the log with; absent without a log.",
 }
 _KEPT: Final = _object(

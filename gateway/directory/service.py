@@ -147,6 +147,7 @@ class DirectoryService:
             "ohttp": self._ohttp_description(),
             "token_issuers": [each.name for each in issuers],
             "log": self._log.verifier_key,
+            "log_labels": self._log.label_key,
         }
 
     async def start(self) -> None:

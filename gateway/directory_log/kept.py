@@ -22,13 +22,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from discovery.log.cosignature import parse_witness
-from discovery.log.entry import KeyedLabels
 from discovery.log.note import NoteSigner
+from discovery.log.vrf import VrfSecret
 from gateway.config.directory import DirectoryConfig
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.transparency_log import TransparencyLog
 from gateway.directory_log.http import log_application
+from gateway.directory_log.label_proofs import LabelProofs
 from gateway.directory_log.log import DirectoryLog, LogSettings
 from gateway.directory_log.sink import DirectoryLogSink
 from gateway.directory_log.store import LogCorrupted, LogStore
@@ -73,8 +74,13 @@ class KeptLog:
             ],
             _settings(section),
         )
-        labels = KeyedLabels(derived_key(state, "directory log labels"))
-        self.sink = DirectoryLogSink(self._log, labels, derived_key(state, "directory log nonces"))
+        self._proofs = _label_proofs(folder)
+        self.sink = DirectoryLogSink(
+            self._log,
+            VrfSecret(derived_key(state, "directory log labels")),
+            derived_key(state, "directory log nonces"),
+            self._proofs,
+        )
         self.application: web.Application = log_application(store)
 
     @asynccontextmanager
@@ -91,8 +97,17 @@ class KeptLog:
     async def close(self) -> None:
         """Close the files and connections."""
         self._log.store.close()
+        self._proofs.close()
         await self._http.close()
         await self._dns.close()
+
+
+def _label_proofs(folder: Path) -> LabelProofs:
+    path = folder / "label-proofs"
+    try:
+        return LabelProofs(path)
+    except OSError as error:
+        raise ConfigError("transparency_log.folder", f"{path}: {error.strerror}") from None
 
 
 def _settings(section: TransparencyLog) -> LogSettings:

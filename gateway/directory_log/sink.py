@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from discovery.log.entry import EntryType, Labels, commit, derived_nonce, log_entry
-from discovery.log.proof_members import proof_members
-from gateway.directory_log.log import DirectoryLog
+import structlog
 
+from discovery.log.entry import EntryType, Label, commit, derived_nonce, log_entry, parse_entry
+from discovery.log.proof_members import label_members, proof_members
+from discovery.log.reason import LogRefused
+from discovery.log.vrf import VrfSecret
+from gateway.directory_log.label_proofs import LabelProofs
+from gateway.directory_log.log import DirectoryLog, LogUnavailable
+from gateway.directory_log.store import LogCorrupted
+
+_log = structlog.get_logger("directory_log")
 EntryKind = Literal["record", "removal", "claim", "certificate"]
 _TYPES: Final[Mapping[EntryKind, EntryType]] = {
     "record": EntryType.RECORD,
@@ -16,6 +24,8 @@ _TYPES: Final[Mapping[EntryKind, EntryType]] = {
     "claim": EntryType.CLAIM,
     "certificate": EntryType.CERTIFICATE,
 }
+# A registration asks for the same label a few times.
+_MAX_LABELS: Final = 1_024
 
 
 class DirectoryLogSink:
@@ -25,15 +35,24 @@ class DirectoryLogSink:
     commits to.
     """
 
-    def __init__(self, log: DirectoryLog, labels: Labels, nonce_key: bytes) -> None:
+    def __init__(
+        self, log: DirectoryLog, labels: VrfSecret, nonce_key: bytes, proofs: LabelProofs
+    ) -> None:
         self._log = log
         self._labels = labels
         self._nonce_key = nonce_key
+        self._proofs = proofs
+        self._recent: OrderedDict[str, Label] = OrderedDict()
 
     @property
     def verifier_key(self) -> str | None:
         """The key that verifies the log's signature, as a vkey."""
         return self._log.verifier_key
+
+    @property
+    def label_key(self) -> str | None:
+        """The key that verifies labels (RFC 9381), in hexadecimal digits."""
+        return self._labels.public.hex()
 
     @property
     def checkpoint(self) -> str | None:
@@ -42,9 +61,15 @@ class DirectoryLogSink:
 
     async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
         """Log it; return its index once it is stored. Raises LogUnavailable."""
-        label = self._labels.label(csi).value
-        nonce = derived_nonce(self._nonce_key, label, digest.encode())
-        return await self._log.append(log_entry(_TYPES[kind], label, digest.encode(), nonce))
+        label = self._label(csi)
+        nonce = derived_nonce(self._nonce_key, label.value, digest.encode())
+        entry = log_entry(_TYPES[kind], label.value, digest.encode(), nonce)
+        index = await self._log.append(entry)
+        try:
+            self._proofs.put(index, label.proof)
+        except OSError as error:
+            _log.warning("proof of a label not kept", detail=error.strerror)
+        return index
 
     async def proof(
         self, kind: EntryKind, csi: str, digest: str, index: int | None
@@ -56,15 +81,37 @@ class DirectoryLogSink:
         inclusion = None if index is None else self._log.proof(index)
         if inclusion is None:
             return None
-        label = self._labels.label(csi)
+        label = self._label_of(csi, inclusion.index)
         nonce = derived_nonce(self._nonce_key, label.value, digest.encode())
         return proof_members(label, nonce, inclusion)
 
     def receipt(self, csi: str, digests: tuple[str, ...] = ()) -> dict[str, object]:
         """Return what the owner needs to watch the log: label, and commitments of own contents."""
-        label = self._labels.label(csi)
+        label = self._label(csi)
         known = [
             commit(content, derived_nonce(self._nonce_key, label.value, content)).hex()
             for content in (digest.encode() for digest in digests)
         ]
-        return {"csi": csi, "label": label.value.hex(), "known": known}
+        return {"csi": csi, **label_members(label), "known": known}
+
+    def _label(self, csi: str) -> Label:
+        label = self._recent.get(csi)
+        if label is None:
+            label = self._recent[csi] = self._labels.label(csi)
+            if len(self._recent) > _MAX_LABELS:
+                self._recent.popitem(last=False)
+        return label
+
+    def _label_of(self, csi: str, index: int) -> Label:
+        """Return the label of an entry from the files, which is quicker than to compute it."""
+        try:
+            kept = self._proofs.get(index)
+            if kept is None:
+                label = self._label(csi)
+                self._proofs.put(index, label.proof)
+                return label
+            (entry,) = self._log.store.entries(index, index + 1)
+            return Label(parse_entry(entry).label, kept)
+        except (OSError, LogCorrupted, LogRefused) as error:
+            _log.error("log unreadable", detail=str(error))
+            raise LogUnavailable("the log cannot be read") from None

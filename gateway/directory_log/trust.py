@@ -7,6 +7,7 @@ from discovery.log.logged import LogPolicy
 from discovery.log.note import parse_verifier
 from discovery.log.reason import LogRefused
 from discovery.log.relying import TrustedLogs
+from discovery.log.vrf import VrfPublic
 from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
 from gateway.config.load import ConfigError
 
@@ -33,8 +34,16 @@ def _policy(server: DirectoryServer, key: str) -> LogPolicy:
             tuple(map(parse_witness, witnesses)),
             quorum,
             server.log_max_age_seconds,
+            _labels(server, key),
         )
     except LogRefused as error:
         raise ConfigError(f"{key}.log_keys", error.detail) from None
     except ValueError as error:
         raise ConfigError(f"{key}.log_quorum", str(error)) from None
+
+
+def _labels(server: DirectoryServer, key: str) -> VrfPublic | None:
+    try:
+        return None if server.log_labels is None else VrfPublic(bytes.fromhex(server.log_labels))
+    except ValueError as error:
+        raise ConfigError(f"{key}.log_labels", str(error)) from None

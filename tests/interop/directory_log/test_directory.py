@@ -32,6 +32,7 @@ async def monitor(client: DirectoryClient, folder: Path, *more: object) -> Said:
         "monitor",
         f"--log={client.url}/log",
         f"--log-key={described.document['log']}",
+        f"--label-key={described.document['log_labels']}",
         f"--witness={cosigner(1).verifier}",
         f"--state={folder / 'monitor.json'}",
         f"--trust-file={folder / 'tls-root.pem'}",

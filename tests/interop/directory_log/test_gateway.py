@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from discovery.log.vrf import VrfSecret
 from discovery.model import Assurance, Outcome, Service
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.load import ConfigError
@@ -53,6 +54,7 @@ def section(**server: Any) -> DirectoryClientSection:
         ({"log_witnesses": [str(cosigner(2).verifier)]}, Outcome.REFUSED),
         ({"log_witnesses": [W1, str(cosigner(2).verifier)], "log_quorum": 2}, Outcome.REFUSED),
         ({"log_witnesses": []}, Outcome.FOUND),
+        ({"log_labels": VrfSecret(b"x" * 32).public.hex()}, Outcome.REFUSED),
     ],
 )
 async def test_only_what_the_policy_believes_is_used(
@@ -77,6 +79,7 @@ async def test_only_what_the_policy_believes_is_used(
             "token": TOKEN,
             "log_keys": [str(signer.verifier)],
             "log_witnesses": [W1],
+            "log_labels": (await client.send("GET", "/.well-known/spin-dp")).document["log_labels"],
             **changes,
         }
         settings = section(**server).model_copy(
@@ -101,6 +104,7 @@ async def test_only_what_the_policy_believes_is_used(
         ({"log_keys": ["x"]}, "log_keys"),
         ({"log_keys": [str(log_signer().verifier)], "log_witnesses": ["y"]}, "log_keys"),
         ({"log_keys": [str(log_signer().verifier)], "log_quorum": 1}, "log_quorum"),
+        ({"log_keys": [str(log_signer().verifier)], "log_labels": "00" * 32}, "log_labels"),
     ],
 )
 def test_a_policy_that_is_none_is_named(server: dict[str, Any], says: str) -> None:

@@ -12,11 +12,14 @@ import aiohttp
 import pytest
 
 from discovery.log.checkpoint import parse_checkpoint
-from discovery.log.entry import EntryType, KeyedLabels, LogEntry, log_entry
+from discovery.log.entry import EntryType, LogEntry, log_entry
 from discovery.log.logged import LoggedAnswer, verify_logged
+from discovery.log.proof_members import read_label
 from discovery.log.reason import LogRefusal
 from discovery.log.relying import TrustedLogs
 from discovery.log.seen import SeenCheckpoints, SplitView
+from discovery.log.vrf import VrfPublic, VrfSecret
+from gateway.directory_log.label_proofs import LabelProofs
 from gateway.directory_log.log import DirectoryLog, LogSettings, LogUnavailable
 from gateway.directory_log.monitor import Event, LogMonitor, Watched
 from gateway.directory_log.monitor_file import BadStateFile, MonitorFile
@@ -42,6 +45,7 @@ from tests.support.log_world import (
 )
 
 pytestmark = pytest.mark.real
+NUMBER_2 = "tel:+12125550143"
 
 
 def entry(owner: int, content: bytes = b"content") -> LogEntry:
@@ -157,12 +161,15 @@ async def test_a_log_takes_no_more_than_it_can_hold_and_none_when_stopped(tmp_pa
 async def test_the_sink_proves_a_record_to_a_gateway_that_trusts_the_log(tmp_path: Path) -> None:
     directory, csi = "https://directory.example", "tel:+12125550142"
     async with log_scene(tmp_path) as scene:
-        sink = DirectoryLogSink(scene.log, KeyedLabels(b"k" * 32), b"n" * 32)
+        secret = VrfSecret(b"k" * 32)
+        proofs = LabelProofs(tmp_path / "label-proofs")
+        sink = DirectoryLogSink(scene.log, secret, b"n" * 32, proofs)
         index = await sink.append("record", csi, "digest")
         proof = await sink.proof("record", csi, "digest", index)
         assert proof is not None
         assert "2125550142" not in str(proof)
-        logs = TrustedLogs({directory: scene.policy})
+        demanded = replace(scene.policy, labels=VrfPublic(secret.public))
+        logs = TrustedLogs({directory: demanded})
         now = time.time()
         assert logs.is_logged(directory, csi, "digest", proof, now)
         refused = {
@@ -170,6 +177,7 @@ async def test_the_sink_proves_a_record_to_a_gateway_that_trusts_the_log(tmp_pat
             logs.refusal("https://other.example", csi, "digest", proof, now): (
                 LogRefusal.UNKNOWN_LOG
             ),
+            logs.refusal(directory, NUMBER_2, "digest", proof, now): LogRefusal.WRONG_LABEL,
             logs.refusal(directory, csi, "digest", {}, now): LogRefusal.MALFORMED,
             logs.refusal(directory, csi, "digest", proof, now + 1e6): LogRefusal.STALE_CHECKPOINT,
         }
@@ -177,7 +185,15 @@ async def test_the_sink_proves_a_record_to_a_gateway_that_trusts_the_log(tmp_pat
         assert await sink.proof("record", csi, "digest", None) is None
         receipt = sink.receipt(csi, ("digest",))
         found = scene.log.store.entries(0, 1)[0]
-        assert [receipt["label"], receipt["known"]] == [found[2:34].hex(), [found[34:].hex()]]
+        assert read_label(receipt) == secret.label(csi)
+        assert secret.label(csi).value == found[2:34]
+        assert receipt["known"] == [found[34:].hex()]
+        proofs.close()
+        (tmp_path / "label-proofs").unlink()
+        lost = DirectoryLogSink(
+            scene.log, secret, b"n" * 32, LabelProofs(tmp_path / "label-proofs")
+        )
+        assert [await lost.proof("record", csi, "digest", index) for _ in range(2)] == [proof] * 2
 
 
 async def test_a_gateway_proves_that_all_it_was_shown_is_one_tree(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from discovery.log.entry import EntryType, KeyedLabels, commit, derived_nonce
+from discovery.log.entry import EntryType, commit, derived_nonce
 from discovery.log.logged import (
     InclusionProof,
     LoggedAnswer,
@@ -172,16 +172,11 @@ def test_a_policy_that_counts_a_witness_twice_is_none() -> None:
         LogPolicy(())
 
 
-def test_labels_and_commitments_show_nothing_and_are_one_for_one_content() -> None:
-    labels = KeyedLabels(b"k" * 32)
-    found = labels.label("tel:+12125550142")
-    assert found == labels.label("tel:+12125550142") != labels.label("tel:+12125550143")
+def test_commitments_show_nothing_and_are_one_for_one_content() -> None:
     assert commit(RECORD, NONCE) != commit(RECORD, b"o" * 32)
-    nonce = derived_nonce(b"k" * 32, found.value, RECORD)
-    assert nonce == derived_nonce(b"k" * 32, found.value, RECORD)
-    assert nonce != derived_nonce(b"k" * 32, found.value, b"another")
-    with pytest.raises(ValueError, match="octets"):
-        KeyedLabels(b"short")
+    nonce = derived_nonce(b"k" * 32, label(42), RECORD)
+    assert nonce == derived_nonce(b"k" * 32, label(42), RECORD)
+    assert nonce != derived_nonce(b"k" * 32, label(42), b"another")
     with pytest.raises(ValueError, match="octets"):
         commit(RECORD, b"")
 
