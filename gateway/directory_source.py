@@ -27,6 +27,7 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.directory.keys import EcKey, TrustedChains
 from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
+from gateway.directory_log.auditing import LogAuditor
 from gateway.directory_log.trust import trusted_logs
 from gateway.http.fetch import AddressSource, client_context
 from gateway.http.service_client import ServiceClient
@@ -65,14 +66,18 @@ class DirectorySource:
         *,
         prefixes: PrefixMap | None = None,
         clients: Sequence[ServiceClient] = (),
+        auditor: LogAuditor | None = None,
     ) -> None:
         self._connections = {each.url: each for each in connections}
         self._policy = policy
         self._wall_clock = wall_clock
         self._prefixes = prefixes
         self._clients = tuple(clients)
+        self._auditor = auditor
 
     async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
+        if self._auditor is not None:
+            self._auditor.begin()
         csi = Identifier(Scheme.TEL, number)
         connections = self._responsible(csi)
         if not connections:
@@ -103,6 +108,8 @@ class DirectorySource:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._auditor is not None:
+            await self._auditor.close()
         for client in self._clients:
             await client.close()
 
@@ -174,7 +181,7 @@ def make_directory_source(
         tokens[server.url] = read_secret(server.token, server.token_file, name) if given else None
     if prefixes is not None:
         pinned |= _pinned(prefixes)
-    logs = logs or trusted_logs(settings)
+    trusted = trusted_logs(settings) if logs is None else None
     connections = [
         DirectoryConnection(
             url,
@@ -183,14 +190,21 @@ def make_directory_source(
             client,
             chains,
             wall_clock,
-            logs=logs,
+            logs=logs or trusted,
         )
         for url, thumbprint in pinned.items()
     ]
     policy = SourcePolicy(
         settings.budget_seconds, settings.require_logged, own_domains, settings.tags
     )
-    return DirectorySource(connections, policy, wall_clock, prefixes=prefixes, clients=(client,))
+    return DirectorySource(
+        connections,
+        policy,
+        wall_clock,
+        prefixes=prefixes,
+        clients=(client,),
+        auditor=LogAuditor(trusted, client) if trusted is not None else None,
+    )
 
 
 def directory_seconds(settings: DirectoryClientSection | None) -> float:

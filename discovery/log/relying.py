@@ -8,7 +8,7 @@ from discovery.log.entry import EntryType
 from discovery.log.logged import LogPolicy, verify_logged
 from discovery.log.proof_members import read_proof
 from discovery.log.reason import LogRefusal, LogRefused
-from discovery.log.seen import SeenCheckpoints
+from discovery.log.seen import SeenCheckpoints, SplitView
 
 
 class TrustedLogs:
@@ -19,7 +19,12 @@ class TrustedLogs:
 
     def __init__(self, policies: Mapping[str, LogPolicy]) -> None:
         self._policies = dict(policies)
+        self._distrusted: dict[str, LogRefused] = {}
         self.seen = {directory: SeenCheckpoints() for directory in policies}
+
+    def distrust(self, directory: str, why: LogRefused) -> None:
+        """From now on nothing of this directory's log counts."""
+        self._distrusted.setdefault(directory, why)
 
     def refusal(
         self,
@@ -39,10 +44,15 @@ class TrustedLogs:
         policy = self._policies.get(directory)
         if policy is None:
             return LogRefused(LogRefusal.UNKNOWN_LOG, "no log of this directory is trusted")
+        if directory in self._distrusted:
+            return self._distrusted[directory]
         try:
             answer = read_proof(entry_type, digest.encode(), proof)
             seen = self.seen[directory]
             verify_logged(answer, policy, now, identifier=str(csi), seen=seen)
+        except SplitView as split:
+            self.distrust(directory, split)
+            return split
         except LogRefused as refused:
             return refused
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from discovery.log.checkpoint import parse_checkpoint
 from discovery.log.entry import EntryType, LogEntry, log_entry
@@ -19,6 +20,8 @@ from discovery.log.reason import LogRefusal
 from discovery.log.relying import TrustedLogs
 from discovery.log.seen import SeenCheckpoints, SplitView
 from discovery.log.vrf import VrfPublic, VrfSecret
+from gateway.directory_log.alerts import post, run_command
+from gateway.directory_log.auditing import LogAuditor
 from gateway.directory_log.label_proofs import LabelProofs
 from gateway.directory_log.log import DirectoryLog, LogSettings, LogUnavailable
 from gateway.directory_log.monitor import Event, LogMonitor, Watched
@@ -30,6 +33,7 @@ from gateway.directory_log.witness_client import WitnessClient
 from tests.support.log_scene import (
     FAST,
     LogScene,
+    listening,
     log_scene,
     running,
     service_client,
@@ -214,6 +218,54 @@ async def test_a_gateway_proves_that_all_it_was_shown_is_one_tree(tmp_path: Path
         other.add(parse_checkpoint(scene.log.checkpoint))
         with pytest.raises(SplitView):
             await audit(reader, other)
+
+
+async def test_a_log_caught_with_two_trees_is_not_trusted_any_more(tmp_path: Path) -> None:
+    csi = "tel:+12125550142"
+    async with log_scene(tmp_path) as scene:
+        secret = VrfSecret(b"k" * 32)
+        sink = DirectoryLogSink(scene.log, secret, b"n" * 32, LabelProofs(tmp_path / "proofs"))
+        index = await sink.append("record", csi, "digest")
+        await scene.log.append(entry(1))
+        proof = await sink.proof("record", csi, "digest", index)
+        assert proof is not None
+        directory = scene.url.removesuffix("/log")
+        logs = TrustedLogs({directory: scene.policy})
+        auditor = LogAuditor(logs, scene.http, interval=0.01)
+        auditor.begin()
+        assert logs.is_logged(directory, csi, "digest", proof, time.time())
+        await asyncio.sleep(0.2)
+        assert logs.seen[directory].unproven() == []
+        assert logs.is_logged(directory, csi, "digest", proof, time.time())
+        fork = MemoryLog()
+        fork.append(entry(9))
+        logs.seen[directory].add(fork.checkpoint(cosigner(1)))
+        await asyncio.sleep(0.2)
+        refused = logs.refusal(directory, csi, "digest", proof, time.time())
+        assert refused is not None
+        assert refused.reason is LogRefusal.SPLIT_VIEW
+        await auditor.close()
+
+
+async def test_alerts_go_to_a_command_and_to_a_webhook(tmp_path: Path) -> None:
+    event: Event = {"event": "record", "alert": True}
+    taken: list[bytes] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.append(await request.read())
+        return web.Response(status=204 if len(taken) == 1 else 500)
+
+    application = web.Application()
+    application.router.add_post("/alert", take)
+    async with service_client() as http, listening(application) as url:
+        assert await post(http, f"{url}/alert", event)
+        assert not await post(http, f"{url}/alert", event)
+        assert not await post(http, "http://127.0.0.1:9/", event)
+    assert taken == [b'{"event":"record","alert":true}'] * 2
+    assert await run_command(["tee", str(tmp_path / "alert")], event)
+    assert (tmp_path / "alert").read_bytes() == taken[0] + b"\n"
+    assert not await run_command(["false"], event)
+    assert not await run_command([str(tmp_path / "none")], event)
 
 
 def make_monitor(
