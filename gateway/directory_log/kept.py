@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from discovery.log.cosignature import parse_witness
 from discovery.log.note import NoteSigner
 from discovery.log.vrf import VrfSecret
 from gateway.config.directory import DirectoryConfig
-from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.transparency_log import TransparencyLog
 from gateway.directory_log.http import log_application
+from gateway.directory_log.keys import load_key, own_key
 from gateway.directory_log.label_proofs import LabelProofs
 from gateway.directory_log.log import DirectoryLog, LogSettings
 from gateway.directory_log.sink import DirectoryLogSink
@@ -125,36 +116,6 @@ def _origin(config: DirectoryConfig, section: TransparencyLog) -> str:
 
 
 def _key(path: Path | None, state: Path) -> Ed25519PrivateKey:
-    name = "transparency_log.key"
     if path is None:
-        path = state / _KEY
-        _make_key(path)
-    try:
-        key = load_pem_private_key(read_file(path, name), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ConfigError(name, f"{path} holds no PEM private key without password") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(name, f"{path} holds no Ed25519 key")
-    return key
-
-
-def _make_key(path: Path) -> None:
-    """Make the file whole or not at all, once, whoever else starts at the same time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            return
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-        )
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(handle)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    except OSError as error:
-        raise ConfigError("directory.state_directory", f"{path}: {error.strerror}") from None
+        return own_key(state / _KEY, "directory.state_directory")
+    return load_key(path, "transparency_log.key")
