@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import Final
 
 HASH_SIZE: Final = 32
-# A tree has at most 2**63 - 1 leaves, so no proof has more than 63 hashes (c2sp.org/tlog-witness).
+# A tree has at most 2**63 - 1 leaves, so an inclusion proof has at most 63 hashes. A consistency
+# proof has one more where a tree has more than 2**62; witnesses take 63 (c2sp.org/tlog-witness).
 MAX_SIZE: Final = 2**63 - 1
 MAX_PATH: Final = 63
 EMPTY_ROOT: Final = sha256().digest()
@@ -76,7 +77,7 @@ def verify_consistency(
 
     The empty tree has only one root and is the beginning of every other, with an empty path.
     """
-    if not 0 <= old_size <= new_size <= MAX_SIZE or len(path) > MAX_PATH:
+    if not 0 <= old_size <= new_size <= MAX_SIZE or len(path) > MAX_PATH + 1:
         return False
     if not old_size:
         return old_root == EMPTY_ROOT and not path and (new_size > 0 or new_root == EMPTY_ROOT)

@@ -112,7 +112,12 @@ def test_a_proof_of_the_largest_tree_takes_few_tiles(size: int, data: st.DataObj
     assert len(tiles) <= 16
     assert all(tile.width == tile_width(tile.level, tile.index, size) > 0 for tile in tiles)
     older = data.draw(st.integers(0, size))
-    assert len(consistency_spans(older, size)) <= 63
+    assert len(consistency_spans(older, size)) <= 64
+
+
+def test_the_longest_consistency_proof_holds_one_hash_more_than_any_inclusion_proof() -> None:
+    assert len(consistency_spans(3, 2**62 + 1)) == 64
+    assert len(consistency_spans(3, 2**62)) == 63
 
 
 @given(st.integers(0, 2**55), st.integers(1, 256))
