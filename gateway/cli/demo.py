@@ -11,9 +11,12 @@ from typing import Annotated
 import typer
 
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure
+from gateway.demo.directory_call import directory_call
+from gateway.demo.directory_report import DirectoryReport, print_directory
+from gateway.demo.directory_scene import DirectoryScene
 from gateway.demo.provider import SceneError
-from gateway.demo.report import CallReport, print_report
-from gateway.demo.scene import ALICE, BOB, Scene
+from gateway.demo.report import CallReport, print_parts, print_report
+from gateway.demo.scene import ALICE, BOB
 from gateway.demo.verified_call import PARTIES, verified_call
 from gateway.softphone.phone import SoftphoneError
 
@@ -47,20 +50,27 @@ async def _demo(folder: Path, *, as_json: bool, stay: bool) -> bool:
 
     if not as_json:
         console.rule("[bold]Two providers on loopback", align="left")
-    async with Scene(folder, progress) as scene:
+    async with DirectoryScene(folder, progress) as scene:
         progress(f"alice dials {BOB}; alpha.example does not know the number")
         report = await verified_call(scene)
-        _tell(report, as_json)
+        if not as_json:
+            print_report(console, report, PARTIES)
+        progress(f"owners register; bob dials {ALICE}, which beta.example does not know")
+        found = await directory_call(scene)
+        _tell(report, found, as_json)
         if stay:
             await _stay(folder)
-    return report.ok
+    return report.ok and found.ok
 
 
-def _tell(report: CallReport, as_json: bool) -> None:
+def _tell(report: CallReport, found: DirectoryReport, as_json: bool) -> None:
+    parts = report.parts | found.parts
     if as_json:
-        emit_json(report.as_json())
+        ok = report.ok and found.ok
+        emit_json(report.as_json() | {"ok": ok, "parts": parts, "directory": found.as_json()})
     else:
-        print_report(console, report, PARTIES)
+        print_directory(console, found)
+        print_parts(console, parts)
 
 
 async def _stay(folder: Path) -> None:

@@ -89,6 +89,11 @@ def write_repository_keys(folder: Path, authorities: Authorities, now: float) ->
     _write(folder / "repository.key", tls.key_pem, secret=True)
 
 
+def write_secret_file(path: Path, data: bytes) -> None:
+    """Write a file for its owner's eyes alone."""
+    _write(path, data, secret=True)
+
+
 def _write(path: Path, data: bytes, *, secret: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)

@@ -2,103 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 
 from gateway.config import Config, load_config
 from gateway.config.files import read_secret
+from gateway.demo.process import SceneError, ServerProcess
 
-_STARTING_SECONDS: Final = 60.0
-_STOPPING_SECONDS: Final = 15.0
-_POLL_SECONDS: Final = 0.05
-_LOG_TAIL: Final = 5
+__all__ = ["Provider", "SceneError"]
 
 
-class SceneError(Exception):
-    """A part of the scene did not start or died; the text names it and where to look."""
-
-
-class Provider:
+class Provider(ServerProcess):
     """A gateway in a process of its own, run as an operator runs it."""
 
     def __init__(self, name: str, config_file: Path) -> None:
         self.name = name
         self.config_file = config_file
         self.config: Config = load_config(config_file, {})
-        self._process: asyncio.subprocess.Process | None = None
+        super().__init__(
+            f"{self.domain}: the gateway",
+            ("run", "-c", str(config_file)),
+            config_file.parent / "gateway.log",
+        )
 
     @property
     def domain(self) -> str:
         """The provider's domain."""
         return self.config.provider.domain
 
-    @property
-    def log_file(self) -> Path:
-        """Where the gateway's standard error goes."""
-        return self.config_file.parent / "gateway.log"
-
-    @property
-    def process_id(self) -> int | None:
-        """The gateway's process, for its CPU and memory to be measured."""
-        return self._process.pid if self._process is not None else None
-
-    @property
-    def exit_code(self) -> int | None:
-        """What the gateway ended with; None while it runs or before it was started."""
-        return self._process.returncode if self._process is not None else None
-
     async def start(self) -> None:
         """Start the gateway and wait until it serves; raises SceneError."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SPINGATE_")}
-        with self.log_file.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gateway",
-                "run",
-                "-c",
-                str(self.config_file),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
-        try:
-            async with asyncio.timeout(_STARTING_SECONDS):
-                while not await self._healthy():
-                    if self._process.returncode is not None:
-                        raise SceneError(f"{self.domain}: the gateway ended: {self._last_words()}")
-                    await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError:
-            raise SceneError(
-                f"{self.domain}: the gateway does not answer; see {self.log_file}"
-            ) from None
-
-    async def stop(self) -> None:
-        """Tell the gateway to stop and wait for it."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        try:
-            await asyncio.wait_for(process.wait(), _STOPPING_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-    def _last_words(self) -> str:
-        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return " | ".join(lines[-_LOG_TAIL:]) or "without a word"
+        await self.launch(self._healthy)
 
     async def _healthy(self) -> bool:
         admin = self.config.admin

@@ -90,8 +90,12 @@ def print_report(console: Console, report: CallReport, parties: tuple[str, ...])
     print_ladder(console, report.ladder, parties)
     _print_passport(console, report)
     _print_media(console, report)
+
+
+def print_parts(console: Console, parts: dict[str, bool]) -> None:
+    """Tell a person which parts worked."""
     console.rule(align="left")
-    for name, worked in report.parts.items():
+    for name, worked in parts.items():
         console.print(f" {'[green]✔[/]' if worked else '[bold red]✘[/]'} {name}")
 
 

@@ -40,7 +40,7 @@ _PROVIDERS: Final = (
     ProviderKeys("beta", "bob", "+12125550100", 100),
 )
 _TONE_SECONDS: Final = 10.0
-_DNS_PORT: Final = 5353
+DNS_PORT: Final = 5353
 _REPOSITORY_PORT: Final = 8443
 _SMSC_PORT: Final = 2775
 _PORTS: Final = (
@@ -48,7 +48,9 @@ _PORTS: Final = (
     *((host, 5061) for host in (11, 21)),
     (30, _REPOSITORY_PORT),
     (40, _SMSC_PORT),
-    (53, _DNS_PORT),
+    (53, DNS_PORT),
+    (60, 8446),
+    (61, 8447),
 )
 
 
@@ -99,6 +101,7 @@ class Scene:
         await self._start_dns()
         self._progress("short message service centre (SMPP 3.4)")
         await self._start_smsc()
+        await self.start_more()
         for provider in (self.alpha, self.beta):
             self._progress(f"gateway {provider.domain}")
             self._stack.push_async_callback(provider.stop)
@@ -150,6 +153,13 @@ class Scene:
         """Return the configuration shipped for a provider; a scene of another kind changes it."""
         return (configs_folder() / f"{name}.toml").read_text(encoding="utf-8")
 
+    def more_records(self) -> list[Record]:
+        """Return further DNS records, for a scene of another kind."""
+        return []
+
+    async def start_more(self) -> None:
+        """Start what else the gateways need, for a scene of another kind."""
+
     # --- world -------------------------------------------------------------------------------
 
     async def _start_repository(self) -> None:
@@ -177,8 +187,9 @@ class Scene:
                 Record(f"sip.{name}.example", "A", f"{self.prefix}.{tens}1"),
                 Record(f"spin.{name}.example", "A", f"{self.prefix}.{tens}0"),
             ]
-        zones = Zones(("alpha.example", "beta.example", "sti-ca.example"), records)
-        self.dns = NameServer(zones, f"{self.prefix}.53", _DNS_PORT)
+        domains = ("alpha.example", "beta.example", "dp.example", "sti-ca.example")
+        zones = Zones(domains, [*records, *self.more_records()])
+        self.dns = NameServer(zones, f"{self.prefix}.53", DNS_PORT)
         await self.dns.start()
         self._stack.push_async_callback(self.dns.stop)
 
@@ -208,7 +219,7 @@ class Scene:
             username=user.username,
             password=read_secret(user.password, user.password_file, "user[0].password"),
             proxy=f"sip:sip.{provider.domain}:5061;transport=tls",
-            nameserver=(f"{self.prefix}.53", _DNS_PORT),
+            nameserver=(f"{self.prefix}.53", DNS_PORT),
             trust_anchor_file=self.folder / provider.name / "keys" / "tls-root.pem",
             srtp=srtp,
             answer_after=0.3,

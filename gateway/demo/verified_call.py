@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.demo.handset import read
 from gateway.demo.ladder import ladder
+from gateway.demo.provider import Provider
 from gateway.demo.report import CallReport, MediaResult
 from gateway.demo.scene import ALICE, BOB, TONES, Scene
 from gateway.softphone.phone import PhoneCall, SoftphoneError
@@ -45,8 +46,8 @@ async def verified_call(scene: Scene) -> CallReport:
 async def _report(
     scene: Scene, call: PhoneCall, answered: PhoneCall | None, messages_before: int
 ) -> CallReport:
-    outbound = await _record(scene, "alpha", call.sip_call_id)
-    inbound = await _record(scene, "beta", call.sip_call_id)
+    outbound = await ended_call(scene.alpha, call.sip_call_id)
+    inbound = await ended_call(scene.beta, call.sip_call_id)
     media: tuple[MediaResult, ...] = ()
     if answered is not None:
         media = (_heard(scene, "alice", "bob", call), _heard(scene, "bob", "alice", answered))
@@ -82,9 +83,8 @@ async def _report(
     )
 
 
-async def _record(scene: Scene, name: str, call_id: str) -> dict[str, Any]:
-    """The call's record; it is written once media is closed, a moment after the BYE."""
-    provider = scene.alpha if name == "alpha" else scene.beta
+async def ended_call(provider: Provider, call_id: str) -> dict[str, Any]:
+    """Return the call's record; it is written once media is closed, a moment after the BYE."""
     for _ in range(int(_RECORD_SECONDS / _POLL_SECONDS)):
         record = provider.call_record(call_id)
         if record is not None:

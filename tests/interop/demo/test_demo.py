@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,11 @@ def test_every_part_of_the_demo_works_and_json_is_one_object(tmp_path: Path) -> 
     assert done.returncode == 0
     assert done.stderr == ""
     assert report["discovery"]["uris"][0]["uri"] == "sip:+12125550123@beta.example;user=phone"
-    assert [source["source"] for source in report["discovery"]["asked"]] == ["cache", "spin"]
+    assert [source["source"] for source in report["discovery"]["asked"]] == [
+        "cache",
+        "directory",
+        "spin",
+    ]
     assert report["discovery_again"]["asked"][0]["outcome"] == "found"
     assert report["passport"]["payload"]["orig"] == {"tn": "14155550100"}
     assert report["verdict"]["outcome"] == "valid"
@@ -40,6 +45,29 @@ def test_every_part_of_the_demo_works_and_json_is_one_object(tmp_path: Path) -> 
     assert {step for step, outcome in outcomes.items() if outcome != "passed"} <= outside
     assert {"authority", "media_keys", "replay"} <= set(outcomes)
     assert [result["protection"] for result in report["media"]] == ["SDES-SRTP", "RTP"]
+    check_directory(report["directory"])
+
+
+def check_directory(found: dict[str, Any]) -> None:
+    assert [owner["state"] for owner in found["owners"]] == ["live"] * 3
+    assert all("Code: ****-****." in owner["text"] for owner in found["owners"])
+    asked = found["call"]["discovery"]["asked"]
+    assert [(each["source"], each["outcome"]) for each in asked] == [
+        ("cache", "not found"),
+        ("directory", "found"),
+    ]
+    assert found["call"]["discovery"]["uris"][0]["assurance"] == "logged"
+    proof = found["proof"]
+    assert proof["record"]["csi"] == "tel:+14155550100"
+    assert proof["certificate"]["numbers"] == ["14155550100"]
+    assert proof["logged"] is True
+    assert proof["log"]["checkpoint"].startswith("dp.example:8446/log\n")
+    assert found["opted_out"]["status"] == "optout"
+    assert found["opted_out"]["discovery"]["uris"] == []
+    maps = found["two_providers"]["maps"]
+    assert [each["msp"] for each in maps] == ["gamma.example", "beta.example"]
+    (chosen,) = found["two_providers"]["discovery"]["uris"]
+    assert chosen["msp"] == "gamma.example"
 
 
 def test_the_demo_tells_a_person_the_way_the_ladder_the_checks_and_the_media(
@@ -56,9 +84,16 @@ def test_the_demo_tells_a_person_the_way_the_ladder_the_checks_and_the_media(
         "media_keys",
         "620 Hz of 620 Hz",
         "every port free again",
+        "Found in the directory https://dp.example:8446",
+        "declined (opted out)",
+        "checkpoint  dp.example:8446/log size",
+        "preferred one of two providers chosen",
     ):
         assert part in done.stdout, part
     assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in (tmp_path / "demo" / "dp" / "directory.log").read_text()
+    for key in (tmp_path / "demo" / "owners").iterdir():
+        assert key.stat().st_mode & 0o077 == 0
     for name in ("alpha", "beta"):
         log = (tmp_path / "demo" / name / "gateway.log").read_text()
         assert "Traceback" not in log

@@ -16,6 +16,7 @@ from gateway.config.load import load_file
 from gateway.config.reference import directory_toml, edge_toml
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+DIRECTORIES = {"directory.toml", "dp.toml"}
 MINIMAL = """
 [provider]
 domain = "edge.example"
@@ -39,7 +40,7 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(
     "path",
-    sorted(path for path in CONFIGS.glob("*.toml") if path.name != "directory.toml"),
+    sorted(path for path in CONFIGS.glob("*.toml") if path.name not in DIRECTORIES),
     ids=lambda path: path.name,
 )
 def test_every_shipped_configuration_loads(path: Path) -> None:
@@ -47,8 +48,9 @@ def test_every_shipped_configuration_loads(path: Path) -> None:
     assert config.provider.state_directory.is_absolute()
 
 
-def test_the_shipped_configuration_of_a_directory_loads() -> None:
-    config = load_file(CONFIGS / "directory.toml", DirectoryConfig, {})
+@pytest.mark.parametrize("name", sorted(DIRECTORIES))
+def test_the_shipped_configurations_of_directories_load(name: str) -> None:
+    config = load_file(CONFIGS / name, DirectoryConfig, {})
     assert config.directory.state_directory.is_absolute()
     assert config.authority is not None
     assert config.authority.certificate_days == 7.0
