@@ -53,7 +53,7 @@ def authority(
     name: Annotated[str, typer.Option(help="Name of the authority.")] = "Number authority",
     as_json: Json = False,
 ) -> None:
-    """Make a root and an issuing certificate for [authority]; keep the root's key elsewhere."""
+    """Make a root and an issuing certificate for the authority; keep the root's key elsewhere."""
     os.umask(_OWNER_ONLY)
     now = time.time()
     root = make_root(f"{name} root", now)
