@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench import directory as directory_bench
 from bench import log as log_bench
 from bench import privacy as privacy_bench
 from bench import resolution as resolution_bench
@@ -113,6 +114,23 @@ def privacy(
         emit_json(found)
     else:
         privacy_bench.show(found)
+
+
+@app.command()
+def directory(
+    seconds: Seconds = 10,
+    largest: Annotated[int, typer.Option(help="Most records.", min=1_000)] = 1_000_000,
+    as_json: Json = False,
+) -> None:
+    """Plain lookups at a directory of 1,000 to 1,000,000 records: rate, delays, memory, disk."""
+
+    async def run(folder: Path, _say: Callable[[str], None]) -> dict[str, Any]:
+        return await directory_bench.measure(folder, seconds, largest)
+
+    found = _run(run, as_json)
+    if not as_json:
+        directory_bench.show(found)
+    _end(found)
 
 
 @app.command()
