@@ -203,11 +203,21 @@ def _fill(file: Path, size: int, authority: Authority, now: float) -> None:
 
     def rows() -> Iterator[tuple[object, ...]]:
         for n in range(size):
-            each = f"tel:+{_FIRST + 2 * n}"
-            yield each, signer.public.thumbprint, token, "d" * 43, chain, False, now, end, None
+            yield (
+                f"tel:+{_FIRST + 2 * n}",
+                signer.public.thumbprint,
+                token,
+                "d" * 43,
+                chain,
+                False,
+                False,
+                now,
+                end,
+                None,
+            )
 
     with sqlite3.connect(file) as connection:
-        connection.executemany("INSERT INTO dp_records VALUES (?,?,?,?,?,?,?,?,?)", rows())
+        connection.executemany("INSERT INTO dp_records VALUES (?,?,?,?,?,?,?,?,?,?)", rows())
     connection.close()
 
 

@@ -13,14 +13,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from discovery.directory import claims as read
 from discovery.directory.identifier import Identifier, parse_identifier
 from discovery.directory.jws import Key, Kind, Signed, Signer, sign
 from discovery.directory.jws import read as read_token
 from discovery.directory.reason import Refusal, Refused
-from discovery.directory.record import Record
 
 # With the header of binary HTTP around it still within 16 KiB.
 ANSWER_OCTETS: Final = 16_000
@@ -85,7 +84,14 @@ class Answer:
         }
 
 
-def status_of(records: Sequence[Record]) -> Status:
+class OptsOut(Protocol):
+    """A record, as far as the status needs it."""
+
+    @property
+    def opted_out(self) -> bool: ...
+
+
+def status_of(records: Sequence[OptsOut]) -> Status:
     """Return the status that live records, each of another key, amount to."""
     if not records:
         return Status.NONE

@@ -21,7 +21,6 @@ from discovery.directory.answer import (
 )
 from discovery.directory.identifier import Identifier
 from discovery.directory.jws import Signer
-from discovery.directory.record import parse_record
 from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import RecordStore, StoredRecord, live
@@ -55,7 +54,7 @@ class Lookups:
         found = await self._reader.find(str(csi))
         now = self._wall_clock()
         records = live(found, now)[:MAX_RECORDS]
-        status = status_of([parse_record(record.token)[1] for record in records])
+        status = status_of(records)
         answer = Answer(
             directory=self._directory,
             csi=csi,

@@ -41,6 +41,7 @@ _records: Final = Table(
     Column("digest", String(43), nullable=False),
     Column("chain", Text, nullable=False),
     Column("drops_others", Boolean, nullable=False),
+    Column("opted_out", Boolean, nullable=False),
     Column("live_at", Float, nullable=False),
     Column("until", Float, nullable=False),
     Column("log_index", Integer, nullable=True),
@@ -87,6 +88,7 @@ class StoredRecord:
     digest: str
     chain: tuple[str, ...] = field(repr=False)
     drops_others: bool
+    opted_out: bool
     live_at: float
     until: float
     log_index: int | None = None
@@ -209,6 +211,7 @@ class IdentifierTransaction:
                 digest=record.digest,
                 chain=json.dumps(record.chain, separators=(",", ":")),
                 drops_others=record.drops_others,
+                opted_out=record.opted_out,
                 live_at=record.live_at,
                 until=record.until,
                 log_index=record.log_index,
@@ -274,6 +277,7 @@ def _stored(row: Row[tuple[object, ...]]) -> StoredRecord:
         digest=row.digest,
         chain=tuple(json.loads(row.chain)),
         drops_others=row.drops_others,
+        opted_out=row.opted_out,
         live_at=row.live_at,
         until=row.until,
         log_index=row.log_index,

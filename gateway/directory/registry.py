@@ -108,6 +108,7 @@ class Registry:
                 digest=signed.digest,
                 chain=texts,
                 drops_others=record.new,
+                opted_out=record.opted_out,
                 live_at=live_at,
                 until=min(float(record.expires_at), holder.not_after),
                 log_index=None if is_new else _log_index(kept, signed.digest),
