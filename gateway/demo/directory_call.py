@@ -13,7 +13,12 @@ from discovery.log.checkpoint import parse_checkpoint
 from discovery.log.logged import parse_proof
 from gateway.demo.directory import URL
 from gateway.demo.directory_report import DirectoryReport
-from gateway.demo.directory_scene import OPTED_OUT, TWO_PROVIDERS, DirectoryScene
+from gateway.demo.directory_scene import (
+    OPTED_OUT,
+    RECORDS,
+    TWO_PROVIDERS,
+    DirectoryScene,
+)
 from gateway.demo.process import SceneError
 from gateway.demo.scene import ALICE, BOB
 from gateway.demo.verified_call import ended_call
@@ -24,6 +29,7 @@ from stir.certificates.tn_auth_list import One
 
 # One second of G.711 with 20 ms a packet: the first call has shown the media.
 _TALK_PACKETS: Final = 50
+_LOOKUPS: Final = len(RECORDS)
 
 
 async def directory_call(scene: DirectoryScene) -> DirectoryReport:
@@ -44,7 +50,7 @@ async def directory_call(scene: DirectoryScene) -> DirectoryReport:
     return DirectoryReport(
         url=URL,
         starting_seconds=scene.starting_seconds,
-        way="HTTPS",
+        way="Oblivious HTTP",
         owners=[asdict(each) for each in owners],
         call=call | {"sms": sms},
         proof=proofs[ALICE],
@@ -59,6 +65,7 @@ async def directory_call(scene: DirectoryScene) -> DirectoryReport:
             "second call answered and verified": call["status"] == 200
             and call["verdict"] == "valid",
             "record proven by certificate and log": proofs[ALICE]["logged"],
+            "asked over Oblivious HTTP": scene.relay.forwarded == _LOOKUPS,
             "opted-out number left alone": opted_out["uris"] == []
             and opted_out["asked"][-1]["outcome"] == "declined",
             "preferred one of two providers chosen": len(maps) == 2 and uris == [maps[0]["uri"]],
@@ -94,8 +101,9 @@ async def _call(scene: DirectoryScene) -> dict[str, Any]:
 
 async def _proofs(scene: DirectoryScene) -> dict[str, dict[str, Any]]:
     proofs = {}
-    for number in (ALICE, OPTED_OUT, TWO_PROVIDERS):
-        answer, seconds = await scene.look_up(number)
+    asker = await scene.asker(_LOOKUPS)
+    for number in RECORDS:
+        answer, seconds = await scene.look_up(number, asker)
         if len(answer.records) != 1:
             raise SceneError(f"{URL} has {len(answer.records)} records of {number}")
         shown = {"status": str(answer.status), "seconds": seconds}

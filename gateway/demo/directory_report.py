@@ -71,7 +71,8 @@ def _print_proof(console: Console, report: DirectoryReport) -> None:
     proof = report.proof
     record, certificate, log = proof["record"], proof["certificate"], proof["log"]
     console.print(
-        f" its proof, looked up over {report.way} [dim]{proof['seconds'] * 1000:.1f} ms[/]"
+        f" [bold]its proof[/], asked over {report.way}, a relay and a token between "
+        f"[dim]{proof['seconds'] * 1000:.1f} ms[/]"
     )
     console.print(
         f"   record      {record['csi']} seq {record['seq']}, by key {proof['key'][:16]}…"

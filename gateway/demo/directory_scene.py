@@ -16,15 +16,17 @@ from discovery.log.logged import LogPolicy
 from discovery.log.note import parse_verifier
 from discovery.log.relying import TrustedLogs
 from discovery.model import Service
+from discovery.privacy.reason import PrivacyError
 from gateway.demo.directory import HOST, URL, DirectoryFacts, DirectoryProcess, write_directory_keys
 from gateway.demo.dns import Record as DnsRecord
+from gateway.demo.oblivious import RELAY_HOST, Issuer, Purse, Relay, oblivious_way
 from gateway.demo.process import SceneError
 from gateway.demo.scene import ALICE, DNS_PORT, Scene
 from gateway.directory.keys import TrustedChains
 from gateway.directory.owner import CodeNeeded, OwnerClient, OwnerFailed, OwnerFile
-from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
+from gateway.directory_client import DirectoryConnection, DirectoryFailed
 from gateway.dns import DnsResolver, DnsSettings
-from gateway.http.fetch import client_context
+from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient
 from stir.certificates.certificate import load_certificates
 
@@ -72,12 +74,17 @@ class DirectoryScene(Scene):
         super()._make_keys()
         names = ("alpha", "beta")
         self.facts = write_directory_keys(self.folder, self.authorities, names, time.time())
+        self._issuer = Issuer()
+        self._issuer.write_key(self.folder / "dp" / "keys" / "tokens.der")
 
     def configuration(self, name: str) -> str:
         return super().configuration(name) + (self.facts.joining() if name != "dp" else "")
 
     def more_records(self) -> list[DnsRecord]:
-        return [DnsRecord(HOST, "A", f"{self.prefix}.60")]
+        return [
+            DnsRecord(HOST, "A", f"{self.prefix}.60"),
+            DnsRecord(RELAY_HOST, "A", f"{self.prefix}.61"),
+        ]
 
     async def start_more(self) -> None:
         self._progress(f"directory {URL}, with an authority for numbers and a log")
@@ -86,41 +93,59 @@ class DirectoryScene(Scene):
         began = time.monotonic()
         await self.directory.start()
         self.starting_seconds = time.monotonic() - began
+        await self._start_relay()
+
+    async def _start_relay(self) -> None:
+        """A relay with connections of its own, and ours to it."""
         settings = DnsSettings(nameservers=((f"{self.prefix}.53", DNS_PORT),))
         resolver = DnsResolver(settings)
         self._stack.push_async_callback(resolver.close)
         trust = self.folder / "beta" / "keys" / "tls-root.pem"
         self._client = ServiceClient(resolver, client_context(trust))
         self._stack.push_async_callback(self._client.close)
+        self._progress("relay of Oblivious HTTP, run by neither of them")
+        beyond = ServiceClient(resolver, client_context(trust))
+        self._stack.push_async_callback(beyond.close)
+        self.relay = Relay(
+            f"{self.prefix}.61", self.folder / "relay", self.authorities, time.time()
+        )
+        await self.relay.start(beyond)
+        self._stack.push_async_callback(self.relay.stop)
 
     async def register_owners(self) -> list[Registration]:
         """Let every owner prove control of the number and register; raises SceneError."""
         owners = (self._register(number, maps) for number, maps in RECORDS.items())
         return list(await asyncio.gather(*owners))
 
-    async def look_up(self, number: str) -> tuple[CheckedAnswer, float]:
-        """Look a number up as beta.example; return the checked answer and seconds.
+    async def asker(self, lookups: int) -> DirectoryConnection:
+        """Return what looks so many numbers up for beta.example, unknown to the directory.
 
         Raises SceneError.
         """
-        keys = self.folder / "beta" / "keys"
-        token = (keys / "directory.token").read_text("utf-8").strip()
-        anchors = load_certificates((keys / "number-root.pem").read_bytes())
+        anchors = load_certificates(
+            (self.folder / "beta" / "keys" / "number-root.pem").read_bytes()
+        )
         policy = LogPolicy((parse_verifier(self.facts.log_key),), quorum=0)
-        connection = DirectoryConnection(
+        try:
+            purse = Purse(self._issuer.tokens("beta", lookups))
+            way = await oblivious_way(self._client, purse)
+        except (FetchFailed, PrivacyError) as error:
+            raise SceneError(f"{URL}: {error}") from None
+        return DirectoryConnection(
             URL,
             self.facts.key,
-            PlainWay(self._client, token),
+            way,
             self._client,
             TrustedChains(anchors),
             time.time,
             logs=TrustedLogs({URL: policy}),
         )
+
+    async def look_up(self, number: str, asker: DirectoryConnection) -> tuple[CheckedAnswer, float]:
+        """Look a number up; return the checked answer and seconds. Raises SceneError."""
         began = time.monotonic()
         try:
-            answer = await connection.ask(
-                identifier_of(number), Service.VOICE, timeout=_LOOKUP_SECONDS
-            )
+            answer = await asker.ask(identifier_of(number), Service.VOICE, timeout=_LOOKUP_SECONDS)
         except DirectoryFailed as failed:
             raise SceneError(f"{number} looked up: {failed}") from None
         return answer, time.monotonic() - began

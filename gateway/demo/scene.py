@@ -187,7 +187,7 @@ class Scene:
                 Record(f"sip.{name}.example", "A", f"{self.prefix}.{tens}1"),
                 Record(f"spin.{name}.example", "A", f"{self.prefix}.{tens}0"),
             ]
-        domains = ("alpha.example", "beta.example", "dp.example", "sti-ca.example")
+        domains = ("alpha.example", "beta.example", "dp.example", "relay.example", "sti-ca.example")
         zones = Zones(domains, [*records, *self.more_records()])
         self.dns = NameServer(zones, f"{self.prefix}.53", DNS_PORT)
         await self.dns.start()

@@ -57,6 +57,7 @@ def check_directory(found: dict[str, Any]) -> None:
         ("directory", "found"),
     ]
     assert found["call"]["discovery"]["uris"][0]["assurance"] == "logged"
+    assert found["way"] == "Oblivious HTTP"
     proof = found["proof"]
     assert proof["record"]["csi"] == "tel:+14155550100"
     assert proof["certificate"]["numbers"] == ["14155550100"]
