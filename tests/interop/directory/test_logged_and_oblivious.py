@@ -87,7 +87,7 @@ async def test_a_lookup_is_oblivious_paid_and_proven(scene: Scene) -> None:
     async with running(scene.world) as client:
         kept = await client.register(scene.world.owner())
         assert kept.status == 200
-        assert set(kept.document["receipt"]) == {"csi", "label", "known"}
+        assert set(kept.document["receipt"]) == {"csi", "label", "label_proof", "known"}
         token = await scene.authorization(client)
         answer = await scene.lookup(client, token)
         assert answer.status == 200
