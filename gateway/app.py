@@ -18,51 +18,30 @@ from discovery.cache import MappingCache
 from discovery.model import FoundUri
 from discovery.sources import Source
 from gateway.binding_store import BindingsUnavailable, SqlBindingStore
-from gateway.caller_data import CallerDataPolicy
-from gateway.caller_display import CallerDisplay
-from gateway.calls.control import CallControl
-from gateway.calls.delivery import Delivery
-from gateway.calls.ending import Ending
-from gateway.calls.forwarding import Forwarder
+from gateway.calls.making import CallResources, make_call_handling
 from gateway.calls.record import CallRecordFile
-from gateway.calls.registration import Registration
-from gateway.calls.route_token import RouteSeal
 from gateway.calls.state import CallTable
-from gateway.calls.wiring import Wiring
-from gateway.config.base import NumberSet
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.directory_source import directory_seconds, make_directory_source
 from gateway.http.admin import admin_application
 from gateway.http.listener import HttpListener
-from gateway.keys import Keys, derived_key
+from gateway.keys import Keys
 from gateway.listeners import Listeners
-from gateway.locations import Locations
 from gateway.loop_faults import on_loop_fault
-from gateway.metrics import Metrics, SipObserver
+from gateway.metrics import Metrics
 from gateway.number_sources import enum_source, resolver_limits, timed_sources
 from gateway.operator_view import OperatorView
-from gateway.policy.callers import CallerPolicy
-from gateway.policy.logins import Logins
 from gateway.resolution import Resolver
 from gateway.services import (
-    endpoint_settings,
-    listener_settings,
-    make_attestation_policy,
-    make_dialects,
     make_fetch_client,
     make_media_engine,
     make_next_hops,
-    make_peer_policy,
     make_resolver,
-    make_timers,
 )
 from gateway.spin_service import SpinService
 from gateway.stir_service import StirService
 from gateway.trace import MessageTrace
-from sip.digest import CredentialLookup, DigestAuthenticator, StoredCredential
-from sip.endpoint import Endpoint
-from sip.failure_throttle import FailureThrottle
 
 _DRAIN_SECONDS: Final = 30.0
 _DRAIN_POLL_SECONDS: Final = 0.2
@@ -81,80 +60,42 @@ class Gateway:
         """Construct and wire; nothing listens yet. Raises ConfigError."""
         self.config = config
         self._keys = keys
-        state = config.provider.state_directory
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         self._trace = MessageTrace(config.provider.domain, config.log.trace_file)
         self._records = CallRecordFile(config.log.call_record_file)
         self._resolver = make_resolver(config)
-        self._database = create_async_engine(f"sqlite+aiosqlite:///{state / 'spingate.db'}")
+        database = config.provider.state_directory / "spingate.db"
+        self._database = create_async_engine(f"sqlite+aiosqlite:///{database}")
         self._bindings = SqlBindingStore(self._database)
         self._media = make_media_engine(config)
         self.calls = CallTable(config.sip.max_calls, config.sip.max_call_seconds)
-        listeners = Listeners(config.provider, config.listen)
-        loop_key = derived_key(state, "loop detection", 16)
-        next_hops = make_next_hops(config, self._resolver, listeners)
-        forwarder = Forwarder(next_hops, make_timers(config), loop_key)
         self._fetch = make_fetch_client(config, self._resolver)
         self._stir = StirService(config, keys, self._fetch, time.time, self._resolver)
         self._spin = self._make_spin(keys)
         self._mappings = self._make_mapping_cache()
         self.resolver = self._make_number_resolver()
-        callers = CallerPolicy(config.user, config.trunk)
-        locations = Locations(
-            self._bindings, config.registrar, lambda: self.endpoint.transports, time.time
-        )
-        digest = DigestAuthenticator(
-            config.provider.domain,
-            _lookup(config, keys),
-            nonce_key=derived_key(state, "digest nonces"),
-            algorithms=config.registrar.digest_algorithms,
-        )
-        logins = Logins(digest, FailureThrottle())
-        wiring = Wiring(
-            config=config,
-            listeners=listeners,
-            forwarder=forwarder,
-            calls=self.calls,
-            callers=callers,
-            peers=make_peer_policy(config),
-            attestation=make_attestation_policy(config, derived_key(state, "origination")),
-            dialects=make_dialects(config),
-            numbers=NumberSet(config.provider.numbers),
-            logins=logins,
-            locations=locations,
-            delivery=Delivery(locations, callers, listeners, config.route),
-            resolver=self.resolver,
-            identity=self._stir.identity,
-            media=self._media,
-            seal=RouteSeal(derived_key(state, "route tokens", 16)),
-            metrics=self.metrics,
-            loop_key=loop_key,
-            clock=time.time,
-            out_of_band=self._stir.out_of_band,
-            caller_data=CallerDataPolicy(config),
-            caller_display=CallerDisplay(
-                config.stir.caller_display,
-                # of its own: pictures must not take the places that certificates wait for
-                make_fetch_client(config, self._resolver),
-                time.time,
-            ),
-        )
-        self._ending = Ending(
-            self.calls, listeners, forwarder, next_hops, self.metrics, self._records, time.time
-        )
-        registration = Registration(logins, callers, listeners, locations)
-        self.control = CallControl(wiring, self._ending, registration)
-        self.endpoint = Endpoint(
-            endpoint_settings(config),
-            listener_settings(config),
-            self.control,
-            timers=forwarder.timers,
-            observer=SipObserver(self.metrics, self._trace),
-        )
-        forwarder.attach(self.endpoint)
+        handling = make_call_handling(config, keys, self._call_resources())
+        self.endpoint, self.control = handling.endpoint, handling.control
+        self._ending = handling.ending
         self._hurry = asyncio.Event()
         self._gauges()
+
+    def _call_resources(self) -> CallResources:
+        listeners = Listeners(self.config.provider, self.config.listen)
+        return CallResources(
+            dns=self._resolver,
+            next_hops=make_next_hops(self.config, self._resolver, listeners),
+            listeners=listeners,
+            bindings=self._bindings,
+            media=self._media,
+            table=self.calls,
+            stir=self._stir,
+            numbers=self.resolver,
+            metrics=self.metrics,
+            trace=self._trace,
+            records=self._records,
+        )
 
     def _make_spin(self, keys: Keys) -> SpinService | None:
         spin = self.config.spin
@@ -334,20 +275,6 @@ class Gateway:
             metrics.counts("spin", text, ("kind", "outcome"), spin.counts)
             metrics.counts("sms", "Short messages and their parts", ("kind",), spin.sms_counts)
             metrics.gauge("smsc_bound", "Whether the SMSC is bound", lambda: spin.bound)
-
-
-def _lookup(config: Config, keys: Keys) -> CredentialLookup:
-    """Passwords of own users as digest needs them; computed once."""
-    realm = config.provider.domain
-    stored = {
-        username: StoredCredential.of_password(username, realm, password)
-        for username, password in keys.passwords.items()
-    }
-
-    async def find(username: str, asked_realm: str) -> StoredCredential | None:
-        return stored.get(username) if asked_realm == realm else None
-
-    return find
 
 
 async def serve(config: Config, keys: Keys, *, read: Callable[[], Config] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What call control is wired to: every collaborator by name, put together once in gateway.app."""
+"""What call control is wired to: every collaborator by name, put together once by making.py."""
 
 from __future__ import annotations
 
