@@ -4,23 +4,18 @@ repository where others fetch ours."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 from aiohttp import web
 
-from gateway.clock_watch import ClockWatch
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.admin import StateReader
 from gateway.http.cache_admin import cache_routes
-from gateway.http.credential_folder import CredentialFolder
-from gateway.http.credentials import CertificateSource
+from gateway.http.call_placement import CallPlacementServer
 from gateway.http.fetch import AddressSource, GuardedClient
 from gateway.http.listener import HttpListener
-from gateway.http.preloading import Preloading
 from gateway.http.repository import CertificateRepository
 from gateway.http.signing_api import SigningApiServer
 from gateway.identity import IdentityServices
@@ -29,19 +24,15 @@ from gateway.metrics import Metrics
 from gateway.oob.making import call_placement_listener, make_call_placement, make_out_of_band
 from gateway.renewal.own_certificate import OwnCertificate
 from gateway.revocation_making import make_records, make_revocation
-from gateway.services import make_guard_policy, server_context
+from gateway.services import server_context
 from gateway.signing.making import make_remote, make_signing_api, signing_api_listener
 from gateway.signing.remote_identity import RemoteIdentityServices
+from gateway.stir_certificates import make_certificates
 from gateway.trust_list import make_trust_anchors
+from gateway.verification_making import make_verification
 from stir.authentication import AuthenticationService
-from stir.certificates.certificate import Credential
-from stir.certificates.chain import PathBuilder
-from stir.certificates.credential_cache import CredentialCache
-from stir.certificates.revocation import RevocationRecords
-from stir.certificates.transparency import Transparency
 from stir.extensions.div_signing import MAX_DIVERSIONS
-from stir.replay import ReplayCache
-from stir.verification import VerificationPolicy, VerificationService
+from stir.verification import VerificationService
 
 
 class StirService:
@@ -61,75 +52,45 @@ class StirService:
     ) -> None:
         self._config = config
         self._stack = AsyncExitStack()
-        self.credentials = CredentialCache(
-            config.fetch.cache_entries, stale_if_error=config.fetch.stale_if_error_seconds
-        )
         self.anchors = make_trust_anchors(config, keys, resolver, wall_clock)
         self._records = make_records(config.stir.revocation, keys.policy_administrators)
-        builder, verification = PathBuilder(()), make_verification(config, keys, self._records)
-        self.anchors.follow(builder.replace_anchors)
+        made = make_certificates(config, keys, client, wall_clock)
+        self.credentials, self._preloading = made.cache, made.preloading
+        self.clock_watch, self.certificates = made.clock_watch, made.source
+        verification = make_verification(config, keys, self._records)
+        # The certificates last: what they forget is fetched again by what knows the anchors.
+        self.anchors.follow(made.builder.replace_anchors)
         if verification is not None:
             self.anchors.follow(verification.replace_anchors)
-        self._preloading = Preloading(
-            self.credentials,
-            CredentialFolder(config.provider.state_directory / "certificates"),
-            builder,
-            make_guard_policy(config),
-            wall_clock,
-        )
-        self.clock_watch = ClockWatch(self._preloading.trusted, steady=time.monotonic)
-        self.certificates = CertificateSource(
-            client,
-            self.credentials,
-            wall_clock,
-            clock_watch=self.clock_watch,
-            on_stored=self._preloading.saved,
-            trusts=_trusts(builder, PathBuilder(keys.call_placement_anchors)),
-        )
         self.anchors.follow(lambda _anchors: self.certificates.anchors_changed())
-        settings = config.stir.verification
         self.revocation = make_revocation(config, self._records, verification, resolver, wall_clock)
         self.remote = make_remote(config.stir.remote, keys, resolver)
-        self.identity = self._make_identity(
-            keys.authentication,
-            verification,
-            self.certificates,
-            wall_clock,
-            revocation=self.revocation,
-            accept_asserted=settings is not None and settings.accept_asserted_identity,
-            max_diversions=MAX_DIVERSIONS if settings is None else settings.max_diversions,
-        )
+        self.identity = self._make_identity(keys.authentication, verification, wall_clock)
         self.own_certificate = OwnCertificate(
             config, keys.authentication, self.anchors, resolver, wall_clock
         )
         self.out_of_band = make_out_of_band(config, keys, self.identity, resolver, wall_clock)
         self.api = self._make_api(keys, wall_clock)
-        self.call_placement = make_call_placement(
-            config.stir.call_placement,
-            keys.call_placement_anchors,
-            self.certificates,
-            config.fetch.ports,
-            wall_clock,
-            records=self._records,
-            revocation=self.revocation,
-        )
-        placement = config.stir.call_placement
-        if placement is not None and self.call_placement and not placement.trust_anchors:
-            self.anchors.follow(self.call_placement.replace_anchors)
+        self.call_placement = self._make_call_placement(keys, wall_clock)
 
     def _make_identity(
         self,
         authentication: AuthenticationService | None,
         verification: VerificationService | None,
-        certificates: CertificateSource,
         wall_clock: Callable[[], float],
-        **more: Any,
     ) -> IdentityServices:
         """The services here, or with somebody else's in their place."""
-        services = (authentication, verification, certificates, wall_clock)
-        settings = self._config.stir.remote
+        verifying, settings = self._config.stir.verification, self._config.stir.remote
+        services = (authentication, verification, self.certificates, wall_clock)
+        accept_asserted = verifying is not None and verifying.accept_asserted_identity
+        max_diversions = MAX_DIVERSIONS if verifying is None else verifying.max_diversions
         if self.remote is None or settings is None:
-            return IdentityServices(*services, **more)
+            return IdentityServices(
+                *services,
+                revocation=self.revocation,
+                accept_asserted=accept_asserted,
+                max_diversions=max_diversions,
+            )
         return RemoteIdentityServices(
             *services,
             remote=self.remote,
@@ -137,8 +98,27 @@ class StirService:
             verifies=settings.verify,
             unsigned=settings.unsigned,
             dialect=settings.dialect,
-            **more,
+            revocation=self.revocation,
+            accept_asserted=accept_asserted,
+            max_diversions=max_diversions,
         )
+
+    def _make_call_placement(
+        self, keys: Keys, wall_clock: Callable[[], float]
+    ) -> CallPlacementServer | None:
+        settings = self._config.stir.call_placement
+        placement = make_call_placement(
+            settings,
+            keys.call_placement_anchors,
+            self.certificates,
+            self._config.fetch.ports,
+            wall_clock,
+            records=self._records,
+            revocation=self.revocation,
+        )
+        if settings is not None and placement and not settings.trust_anchors:
+            self.anchors.follow(placement.replace_anchors)
+        return placement
 
     def _make_api(self, keys: Keys, wall_clock: Callable[[], float]) -> SigningApiServer | None:
         config = self._config
@@ -228,6 +208,7 @@ class StirService:
         self.own_certificate.gauges(metrics)
         self.anchors.gauges(metrics)
         self._out_of_band_gauges(metrics)
+        self._signing_api_gauges(metrics)
         self._revocation_gauges(metrics)
 
     def _out_of_band_gauges(self, metrics: Metrics) -> None:
@@ -239,6 +220,18 @@ class StirService:
                 ("action", "outcome"),
                 lambda: client.outcomes,
             )
+        if placement is not None:
+            metrics.gauge(
+                "call_placement_entries", "Entries held by our CPS", lambda: len(placement.store)
+            )
+            metrics.counts(
+                "call_placement_refused",
+                "Requests to our CPS that were refused, by reason",
+                ("reason",),
+                lambda: {(reason,): count for reason, count in placement.refused.items()},
+            )
+
+    def _signing_api_gauges(self, metrics: Metrics) -> None:
         if self.remote is not None:
             remote = self.remote
             metrics.counts(
@@ -257,16 +250,6 @@ class StirService:
                 "Requests to our STI-AS/VS interface, by client, resource and outcome",
                 ("client", "resource", "outcome"),
                 lambda: api.requests,
-            )
-        if placement is not None:
-            metrics.gauge(
-                "call_placement_entries", "Entries held by our CPS", lambda: len(placement.store)
-            )
-            metrics.counts(
-                "call_placement_refused",
-                "Requests to our CPS that were refused, by reason",
-                ("reason",),
-                lambda: {(reason,): count for reason, count in placement.refused.items()},
             )
 
     def _revocation_gauges(self, metrics: Metrics) -> None:
@@ -303,57 +286,6 @@ class StirService:
         return listeners
 
 
-def _trusts(*builders: PathBuilder) -> Callable[[Credential], bool]:
-    return lambda credential: any(each.find(credential).problem is None for each in builders)
-
-
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def make_verification(
-    config: Config,
-    keys: Keys,
-    revocation: RevocationRecords | None = None,
-    *,
-    replay: bool = True,
-) -> VerificationService | None:
-    """Return a verification service, or None where none is configured.
-
-    Without `replay` a PASSporT may be verified again, as a switch does that asks twice.
-    """
-    settings = config.stir.verification
-    if settings is None:
-        return None
-    codes = frozenset(settings.accept_service_provider_codes)
-    policy = VerificationPolicy(
-        freshness=settings.freshness_seconds,
-        accept_service_provider_codes=None if "*" in codes else codes,
-        require_media_keys=settings.require_media_keys,
-        max_diversions=settings.max_diversions,
-        diverted_freshness=settings.diverted_freshness_seconds,
-        require_message_digest=settings.require_message_digest,
-        priority_authorities=_priority_authorities(config),
-        p256_issuers=settings.require_p256_issuers,
-        extra_ports=frozenset(config.fetch.ports),
-    )
-    cache = ReplayCache(settings.replay_entries) if replay else None
-    logs, require = keys.transparency_logs, config.stir.transparency.require
-    return VerificationService(
-        policy,
-        keys.sti_trust_anchors,
-        cache,
-        revocation=revocation,
-        transparency=Transparency(logs, require=require) if logs else None,
-    )
-
-
-def _priority_authorities(config: Config) -> dict[str, frozenset[str]]:
-    """Who may sign which namespace of Resource-Priority; nobody where nothing is configured."""
-    granted: dict[str, frozenset[str]] = {}
-    for authority in config.stir.priority.authority:
-        names = frozenset((*authority.service_provider_codes, *authority.certificates))
-        for namespace in authority.namespaces:
-            granted[namespace] = granted.get(namespace, frozenset()) | names
-    return granted

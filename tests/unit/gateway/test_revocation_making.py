@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from gateway.config.load import ConfigError
 from gateway.config.revocation import Revocation, Transparency
 from gateway.revocation_making import load_administrators, load_logs, make_records, make_revocation
-from gateway.stir_service import make_verification
+from gateway.verification_making import make_verification
 from tests.support.call_scene import make_config
 from tests.support.stir_authority import StirWorld, to_pem
 from tests.unit.gateway.test_services import NO_KEYS

@@ -21,8 +21,8 @@ from gateway.services import (
     make_resolver,
     make_timers,
 )
-from gateway.stir_service import make_verification
 from gateway.trace import MessageTrace
+from gateway.verification_making import make_verification
 from tests.support.call_scene import FROM_ALICE, FROM_BETA, make_config
 from tests.support.sip_messages import request
 
