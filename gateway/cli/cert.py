@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,19 @@ KeyOut = Annotated[
     Path | None, typer.Option("--key-out", metavar="FILE", help="Where a new key goes, mode 0600.")
 ]
 Days = Annotated[float, typer.Option("--days", help="Validity in days.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the options ask for; lifetime in seconds."""
+
+    numbers: TnAuthList | None
+    list_url: str | None
+    constraints: ClaimConstraints | None
+    name: str
+    dns_names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    lifetime: float
 
 
 @app.command()
@@ -165,31 +179,18 @@ def issue(
     json: Json = False,
 ) -> None:
     """Issue an STI or TLS certificate from a development authority."""
-    issuer, now = _load_authority(authority), time.time()
-    numbers = read_tn_auth_list(tn, range_, spc)
-    constraints = read_constraints(must_include, permit, must_exclude)
+    issuer = _load_authority(authority)
+    wanted = _Wanted(
+        numbers=read_tn_auth_list(tn, range_, spc),
+        list_url=tn_auth_list_url,
+        constraints=read_constraints(must_include, permit, must_exclude),
+        name=name,
+        dns_names=tuple(dns or ()),
+        addresses=tuple(ip or ()),
+        lifetime=days * DAY,
+    )
     try:
-        if tls:
-            issued = issue_tls_certificate(
-                issuer, now, dns_names=dns or (), addresses=ip or (), lifetime=days * DAY
-            )
-        elif csr is not None:
-            issued = _issue_for(
-                csr, issuer, numbers, now, days, url=tn_auth_list_url, constraints=constraints
-            )
-        elif numbers is None and tn_auth_list_url is None:
-            usage_error("give --tn, --range, --spc or --tn-auth-list-url, or --tls")
-        else:
-            issued = issue_sti_certificate(
-                issuer,
-                numbers,
-                now,
-                name=name,
-                dns_names=dns or (),
-                lifetime=days * DAY,
-                tn_auth_list_url=tn_auth_list_url,
-                claim_constraints=constraints,
-            )
+        issued = _issued_tls(issuer, wanted) if tls else _issued_sti(issuer, wanted, csr)
     except ValueError as error:
         usage_error(str(error))
     _write_issued(issued, out, key_out, json)
@@ -265,31 +266,37 @@ def _load_authority(directory: Path) -> Authority:
         usage_error(f"{directory}: {error}")
 
 
-def _issue_for(
-    path: Path,
-    issuer: Authority,
-    numbers: TnAuthList | None,
-    now: float,
-    days: float,
-    *,
-    url: str | None,
-    constraints: ClaimConstraints | None,
-) -> Issued:
-    """Issue for a request's key; --tn, --range and --spc come before its own list."""
-    request = read_csr(read_file(path))
-    granted = numbers or request.tn_auth_list
-    if granted is None and url is None:
-        usage_error(f"{path} asks for no TNAuthList; give --tn, --range or --spc")
+def _issued_tls(issuer: Authority, wanted: _Wanted) -> Issued:
+    return issue_tls_certificate(
+        issuer,
+        time.time(),
+        dns_names=wanted.dns_names,
+        addresses=wanted.addresses,
+        lifetime=wanted.lifetime,
+    )
+
+
+def _issued_sti(issuer: Authority, wanted: _Wanted, csr: Path | None) -> Issued:
+    """Issue for a new key, or for a request's; the options come before the request's own list."""
+    numbers, name, dns_names, public_key = wanted.numbers, wanted.name, wanted.dns_names, None
+    missing = "give --tn, --range, --spc or --tn-auth-list-url, or --tls"
+    if csr is not None:
+        request = read_csr(read_file(csr))
+        numbers = numbers or request.tn_auth_list
+        name, dns_names, public_key = request.name, request.dns_names, request.public_key
+        missing = f"{csr} asks for no TNAuthList; give --tn, --range or --spc"
+    if numbers is None and wanted.list_url is None:
+        usage_error(missing)
     return issue_sti_certificate(
         issuer,
-        granted,
-        now,
-        name=request.name,
-        dns_names=request.dns_names,
-        lifetime=days * DAY,
-        public_key=request.public_key,
-        tn_auth_list_url=url,
-        claim_constraints=constraints,
+        numbers,
+        time.time(),
+        name=name,
+        dns_names=dns_names,
+        lifetime=wanted.lifetime,
+        public_key=public_key,
+        tn_auth_list_url=wanted.list_url,
+        claim_constraints=wanted.constraints,
     )
 
 

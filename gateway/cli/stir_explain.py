@@ -73,12 +73,7 @@ def explain(
     Every request of a capture is judged at the time it was captured.
     """
     given = guess_subject(subject)
-    captured: list[CapturedRequest | None] = [None]
-    if isinstance(given, CaptureContents):
-        captured = list(given.signed)
-        subjects = [message_subject(each.request) for each in given.signed]
-    else:
-        subjects = [given]
+    captured, subjects = _requests(given)
     subjects = [with_numbers(each, orig, dest) for each in subjects]
     judge = _judge(
         subjects, cert, key, fetch, trust_anchor, config, freshness, accept_spc, spc_number
@@ -89,19 +84,19 @@ def explain(
     ]
     if json:
         _emit(calls, captured, judge)
-    elif isinstance(given, CaptureContents):
-        for call, request in zip(calls, given.signed, strict=True):
-            show_request(request)
-            show_call(call, judge, request.time or read_time(None))
-            show_findings(call)
-        show_capture(given, calls)
     else:
-        show_call(calls[0], judge, read_time(at))
-        show_findings(calls[0])
-    if not json:
-        show_advice(calls, judge)
+        _show(given, calls, judge, at)
     well = bool(calls) and all(call.outcome == "valid" for call in calls)
     raise typer.Exit(0 if well else EXIT_FAILED)
+
+
+def _requests(
+    given: CaptureContents | Subject,
+) -> tuple[list[CapturedRequest | None], list[Subject]]:
+    """What is to be judged, and beside each how it was captured, None where it was not."""
+    if isinstance(given, CaptureContents):
+        return list(given.signed), [message_subject(each.request) for each in given.signed]
+    return [None], [given]
 
 
 def _judge(
@@ -127,6 +122,21 @@ def _judge(
 def _time(at: str | None, request: CapturedRequest | None) -> float:
     """What --at says, else when the request was captured, else now."""
     return request.time if at is None and request is not None and request.time else read_time(at)
+
+
+def _show(
+    given: CaptureContents | Subject, calls: list[CallVerdict], judge: Judge, at: str | None
+) -> None:
+    if isinstance(given, CaptureContents):
+        for call, request in zip(calls, given.signed, strict=True):
+            show_request(request)
+            show_call(call, judge, request.time or read_time(None))
+            show_findings(call)
+        show_capture(given, calls)
+    else:
+        show_call(calls[0], judge, read_time(at))
+        show_findings(calls[0])
+    show_advice(calls, judge)
 
 
 def _emit(calls: list[CallVerdict], captured: list[CapturedRequest | None], judge: Judge) -> None:
