@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 Discover = Callable[[str, str, str], Awaitable[dict[str, Any]]]
 StateReader = Callable[[], list[dict[str, Any]]]
@@ -28,6 +29,16 @@ def admin_application(
     Everything but /healthz needs `Authorization: Bearer` with the token. /healthz is 503 where
     `health` says anything but "ok".
     """
+    application = web.Application(middlewares=[_authorised(token)], client_max_size=1_024)
+    application.router.add_get("/metrics", _metrics(exposition))
+    application.router.add_get("/v1/{name}", _show(state))
+    application.router.add_post("/v1/discover", _look_up(discover))
+    application.router.add_get("/healthz", _tell_health(health))
+    application.router.add_routes(routes)
+    return application
+
+
+def _authorised(token: str) -> Middleware:
     expected = f"Bearer {token}".encode()
 
     @web.middleware
@@ -41,17 +52,29 @@ def admin_application(
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
+    return authorised
+
+
+def _metrics(exposition: Callable[[], bytes]) -> Handler:
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(
             body=exposition(), headers={"Content-Type": "text/plain; version=0.0.4"}
         )
 
+    return metrics
+
+
+def _show(state: dict[str, StateReader]) -> Handler:
     async def show(request: web.Request) -> web.Response:
         reader = state.get(request.match_info["name"])
         if reader is None:
             raise web.HTTPNotFound
         return web.json_response({request.match_info["name"]: reader()})
 
+    return show
+
+
+def _look_up(discover: Discover) -> Handler:
     async def look_up(request: web.Request) -> web.Response:
         try:
             asked = await request.json()
@@ -65,17 +88,15 @@ def admin_application(
         except ValueError as error:
             return _problem(str(error))
 
+    return look_up
+
+
+def _tell_health(health: Callable[[], str]) -> Handler:
     async def tell_health(_request: web.Request) -> web.Response:
         status = health()
         return web.json_response({"status": status}, status=200 if status == "ok" else 503)
 
-    application = web.Application(middlewares=[authorised], client_max_size=1_024)
-    application.router.add_get("/metrics", metrics)
-    application.router.add_get("/v1/{name}", show)
-    application.router.add_post("/v1/discover", look_up)
-    application.router.add_get("/healthz", tell_health)
-    application.router.add_routes(routes)
-    return application
+    return tell_health
 
 
 def _problem(detail: str) -> web.Response:
