@@ -132,26 +132,9 @@ class Issuance:
         return self.dialect.identifier_value(self._list)
 
     async def _order(self, order: PendingOrder) -> PendingOrder:
-        settings, now = self._settings, self._world.wall_clock()
-        session = self.session()
-        session.account_url = self._store.account_url(settings.directory, session.key)
-        if session.account_url is None:
-            self._world.progress("opening the account")
-            await self.open_account(session)
-        asked = CertificateOrder(
-            self._list,
-            certificate_request(
-                self._store.order_key(),
-                self._list,
-                settings.common_name,
-                organization=settings.organization,
-                country=settings.country,
-                dns_names=settings.dns_names,
-            ),
-            dialect=self.dialect,
-            lifetime=None if settings.lifetime_days is None else settings.lifetime_days * _DAY,
-            patience=self._patience,
-        )
+        now = self._world.wall_clock()
+        session = await self._opened()
+        asked = self._asked()
 
         def remember(url: str) -> None:
             nonlocal order
@@ -173,6 +156,33 @@ class Issuance:
         credential = self._check(chain)
         der = credential.leaf.public_bytes(serialization.Encoding.DER)
         return self._store.issued(order, certificate_name(der), chain)
+
+    async def _opened(self) -> Session:
+        """Return a conversation with the account that is known, else one that was just opened."""
+        session = self.session()
+        session.account_url = self._store.account_url(self._settings.directory, session.key)
+        if session.account_url is None:
+            self._world.progress("opening the account")
+            await self.open_account(session)
+        return session
+
+    def _asked(self) -> CertificateOrder:
+        settings = self._settings
+        request = certificate_request(
+            self._store.order_key(),
+            self._list,
+            settings.common_name,
+            organization=settings.organization,
+            country=settings.country,
+            dns_names=settings.dns_names,
+        )
+        return CertificateOrder(
+            self._list,
+            request,
+            dialect=self.dialect,
+            lifetime=None if settings.lifetime_days is None else settings.lifetime_days * _DAY,
+            patience=self._patience,
+        )
 
     def _check(self, chain: bytes) -> Credential:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from gateway.config.acme import TokenSource
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.acme_client import AcmeClient, operators_client
@@ -46,34 +47,33 @@ def make_renewal(
     repository = config.stir.repository
     folder = settings.publish_directory or (repository.directory if repository else None)
     assert folder is not None  # the configuration demands one of them
-
-    def make_client(trust_file: Path | None, timeout: float, key: str) -> GuardedClient:
-        try:
-            return operators_client(dns, trust_file=trust_file, timeout=timeout)
-        except OSError as error:
-            raise ConfigError(key, f"{trust_file}: {error.strerror or error}") from None
-
-    tokens = make_token_source(
-        settings.token,
-        lambda: make_client(
-            settings.token.trust_anchors,
-            settings.token.timeout_seconds,
-            "stir.acme.token.trust_anchors",
-        ),
-    )
-    server = make_client(
-        settings.trust_anchors, settings.timeout_seconds, "stir.acme.trust_anchors"
+    tokens = make_token_source(settings.token, lambda: _token_client(settings.token, dns))
+    server = _client(
+        dns, settings.trust_anchors, settings.timeout_seconds, "stir.acme.trust_anchors"
     )
     store = certificate_store(config)
     client = AcmeClient(server, wall_clock)
     # The own repository may well be on an address that peers' URLs must not lead us to.
-    x5u_client = make_client(
-        config.fetch.trust_anchors, config.fetch.timeout_seconds, "fetch.trust_anchors"
+    x5u_client = _client(
+        dns, config.fetch.trust_anchors, config.fetch.timeout_seconds, "fetch.trust_anchors"
     )
     world = World(client, tokens, x5u_client, anchors, folder, wall_clock, progress)
     issuance = Issuance(settings, store, world)
     renewal = Renewal(settings, store, issuance, wall_clock, lambda: _signing_until(config))
     return RenewalParts(store, client, issuance, renewal)
+
+
+def _token_client(settings: TokenSource, dns: AddressSource) -> GuardedClient:
+    key = "stir.acme.token.trust_anchors"
+    return _client(dns, settings.trust_anchors, settings.timeout_seconds, key)
+
+
+def _client(dns: AddressSource, trust_file: Path | None, timeout: float, key: str) -> GuardedClient:
+    """Return a client that trusts a file; raises ConfigError, naming its key, if it is unfit."""
+    try:
+        return operators_client(dns, trust_file=trust_file, timeout=timeout)
+    except OSError as error:
+        raise ConfigError(key, f"{trust_file}: {error.strerror or error}") from None
 
 
 def _signing_until(config: Config) -> float:
