@@ -24,47 +24,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.dropped = Counter(
-            "spingate_sip_dropped",
-            "SIP input dropped, by reason",
-            ("reason",),
-            registry=self.registry,
+        self.dropped = self._counter("sip_dropped", "SIP input dropped, by reason", "reason")
+        self.calls = self._counter(
+            "calls", "Calls ended, by direction and outcome", "direction", "outcome"
         )
-        self.calls = Counter(
-            "spingate_calls",
-            "Calls ended, by direction and outcome",
-            ("direction", "outcome"),
-            registry=self.registry,
+        self.verdicts = self._counter(
+            "verdicts", "Verdicts on calls from peers, by reason", "reason"
         )
-        self.verdicts = Counter(
-            "spingate_verdicts",
-            "Verdicts on calls from peers, by reason",
-            ("reason",),
-            registry=self.registry,
-        )
-        self.connected = Counter(
-            "spingate_connected_identities",
+        self.connected = self._counter(
+            "connected_identities",
             "Answers in which the called side said who it is, by reason",
-            ("reason",),
-            registry=self.registry,
+            "reason",
         )
-        self.spared = Counter(
-            "spingate_calls_spared",
+        self.spared = self._counter(
+            "calls_spared",
             "Calls that policy let pass and 'require' would have refused, by status",
-            ("status",),
-            registry=self.registry,
+            "status",
         )
-        self.discoveries = Counter(
-            "spingate_discoveries",
-            "Numbers looked up, by source and outcome",
-            ("source", "outcome"),
-            registry=self.registry,
+        self.discoveries = self._counter(
+            "discoveries", "Numbers looked up, by source and outcome", "source", "outcome"
         )
-        self.media_events = Counter(
-            "spingate_media_events",
-            "Media legs connected and failed, by reason",
-            ("reason",),
-            registry=self.registry,
+        self.media_events = self._counter(
+            "media_events", "Media legs connected and failed, by reason", "reason"
         )
         self.setup_seconds = Histogram(
             "spingate_setup_seconds",
@@ -72,6 +53,9 @@ class Metrics:
             ("direction",),
             registry=self.registry,
         )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"spingate_{name}", text, labels, registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read at each scrape."""
