@@ -303,36 +303,40 @@ def authorize(
     set, challenges of another realm are never answered. Returns the value for Authorization or
     Proxy-Authorization, or None where no challenge is ours to answer.
     """
+    challenge = _answerable(challenges, realm)
+    if challenge is None:
+        return None
+    cnonce = cnonce or secrets.token_hex(8)
+    count = f"{nonce_count:08x}"
+    response = digest_response(
+        challenge.algorithm,
+        hash_a1(challenge.algorithm, username, challenge.realm, password),
+        method=method,
+        uri=uri,
+        nonce=challenge.nonce,
+        nonce_count=count,
+        cnonce=cnonce,
+    )
+    return DigestFields(
+        username=username,
+        realm=challenge.realm,
+        nonce=challenge.nonce,
+        uri=uri,
+        response=response,
+        algorithm=challenge.algorithm,
+        cnonce=cnonce,
+        nonce_count=count,
+        qop="auth",
+        opaque=challenge.opaque,
+    ).to_value()
+
+
+def _answerable(challenges: Sequence[str], realm: str | None) -> Challenge | None:
     for value in challenges[:_MAX_FIELDS]:
         try:
             challenge = Challenge.parse(value)
         except MalformedDigest:
             continue
-        if challenge is None or (realm is not None and challenge.realm != realm):
-            continue
-        cnonce = cnonce or secrets.token_hex(8)
-        a1 = hash_a1(challenge.algorithm, username, challenge.realm, password)
-        count = f"{nonce_count:08x}"
-        response = digest_response(
-            challenge.algorithm,
-            a1,
-            method=method,
-            uri=uri,
-            nonce=challenge.nonce,
-            nonce_count=count,
-            cnonce=cnonce,
-        )
-        fields = DigestFields(
-            username=username,
-            realm=challenge.realm,
-            nonce=challenge.nonce,
-            uri=uri,
-            response=response,
-            algorithm=challenge.algorithm,
-            cnonce=cnonce,
-            nonce_count=count,
-            qop="auth",
-            opaque=challenge.opaque,
-        )
-        return fields.to_value()
+        if challenge is not None and (realm is None or challenge.realm == realm):
+            return challenge
     return None
