@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from discovery.enum.regexp import MalformedRegexp, Regexp, Steps, parse_regexp
+from discovery.enum.regexp import Regexp, Steps, parse_regexp
+from discovery.enum.regexp_syntax import MalformedRegexp
 
 MAX_RESULT: Final = 512
 # A digit would be taken for a back-reference, a letter may be a flag, and a character that means

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.enum.naptr import Rule, select
-from discovery.enum.regexp import (
+from discovery.enum.regexp import Steps, TooManySteps, parse_regexp
+from discovery.enum.regexp_syntax import (
     Anchor,
     Characters,
     Choice,
@@ -17,9 +18,6 @@ from discovery.enum.regexp import (
     Node,
     Repeat,
     Sequence,
-    Steps,
-    TooManySteps,
-    parse_regexp,
 )
 from discovery.enum.substitution import MalformedSubstitution, parse_substitution
 from discovery.model import Service

@@ -2,12 +2,8 @@
 
 import pytest
 
-from discovery.enum.regexp import (
-    MalformedRegexp,
-    Steps,
-    TooManySteps,
-    parse_regexp,
-)
+from discovery.enum.regexp import Steps, TooManySteps, parse_regexp
+from discovery.enum.regexp_syntax import MalformedRegexp
 
 MATCHES = [
     # pattern, subject, whole match, sub-expressions
