@@ -13,7 +13,7 @@ import typer
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure
 from gateway.demo.directory_call import directory_call
 from gateway.demo.directory_report import DirectoryReport, print_directory
-from gateway.demo.directory_scene import DirectoryScene
+from gateway.demo.directory_scene import TWO_PROVIDERS, DirectoryScene
 from gateway.demo.provider import SceneError
 from gateway.demo.report import CallReport, print_parts, print_report
 from gateway.demo.scene import ALICE, BOB
@@ -78,6 +78,8 @@ async def _stay(folder: Path) -> None:
         "\nBoth providers stay up. In another terminal:\n"
         f"  [bold]spingate call {BOB} --from {ALICE} -c {folder}/alpha/gateway.toml[/]\n"
         f"  [bold]spingate discover {BOB} --from {ALICE} -c {folder}/alpha/gateway.toml[/]\n"
+        f"  [bold]spingate discover {TWO_PROVIDERS} --from {ALICE} "
+        f"-c {folder}/alpha/gateway.toml[/]\n"
         f"Traces, logs and recordings are in {folder}/. Ctrl-C ends it."
     )
     done = asyncio.Event()
