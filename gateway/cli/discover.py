@@ -47,7 +47,7 @@ def _tell(resolution: dict[str, Any]) -> None:
     for source in resolution["asked"]:
         detail = f" ({source['detail']})" if source["detail"] else ""
         console.print(
-            f" {source['source']:6} {source['outcome']}{escape(detail)} "
+            f" {source['source']:9} {source['outcome']}{escape(detail)} "
             f"[dim]{source['seconds'] * 1000:.1f} ms[/]"
         )
     for found in resolution["uris"]:

@@ -65,7 +65,7 @@ async def directory_call(scene: DirectoryScene) -> DirectoryReport:
             "second call answered and verified": call["status"] == 200
             and call["verdict"] == "valid",
             "record proven by certificate and log": proofs[ALICE]["logged"],
-            "asked over Oblivious HTTP": scene.relay.forwarded == _LOOKUPS,
+            "records looked up over Oblivious HTTP": scene.relay.forwarded == _LOOKUPS,
             "opted-out number left alone": opted_out["uris"] == []
             and opted_out["asked"][-1]["outcome"] == "declined",
             "preferred one of two providers chosen": len(maps) == 2 and uris == [maps[0]["uri"]],
@@ -91,6 +91,8 @@ async def _call(scene: DirectoryScene) -> dict[str, Any]:
     return {
         "from": BOB,
         "to": ALICE,
+        # Gateways ask with their bearer token; only the proof below goes through the relay.
+        "way": "HTTPS",
         "discovery": outbound.get("discovery") or {"asked": [], "uris": []},
         "next_hop": outbound.get("next_hop"),
         "status": outbound.get("status"),

@@ -58,7 +58,9 @@ def print_directory(console: Console, report: DirectoryReport) -> None:
 
 def _print_call(console: Console, report: DirectoryReport) -> None:
     call = report.call
-    console.print(f" [bold]{call['from']} calls {call['to']}[/]")
+    console.print(
+        f" [bold]{call['from']} calls {call['to']}[/]; beta.example asks over {call['way']}"
+    )
     _print_sources(console, call["discovery"])
     rung = call["setup_seconds"]
     after = "" if rung is None else f", ringing after {rung * 1000:.0f} ms"

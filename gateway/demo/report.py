@@ -104,13 +104,13 @@ def _print_discovery(console: Console, report: CallReport) -> None:
     for source in report.discovery.get("asked", []):
         detail = f" ({source['detail']})" if source["detail"] else ""
         console.print(
-            f" {source['source']:6} {source['outcome']}{escape(detail)}"
+            f" {source['source']:9} {source['outcome']}{escape(detail)}"
             f" [dim]{source['seconds'] * 1000:.1f} ms[/]"
         )
     if report.sms is not None:
         console.print(
-            f" SMS    {report.sms['parts']} parts over SMPP; without an agent a person reads:\n"
-            f"        [italic]“{escape(report.sms['fallback'])}”[/]"
+            f" SMS       {report.sms['parts']} parts over SMPP; without an agent a person reads:\n"
+            f"           [italic]“{escape(report.sms['fallback'])}”[/]"
         )
     for found in report.discovery.get("uris", []):
         console.print(f" [bold green]{escape(found['uri'])}[/] [dim]({found['assurance']})[/]")
