@@ -121,6 +121,7 @@ async def test_after_a_restart_udp_contacts_are_called_and_tls_contacts_when_the
     bob, dave = await world.bob("tls"), await world.dave("udp")
     await bob.register()
     await dave.register()
+    await world.beta.register_handler("dave", DAVE)
     kept = bob.contact.strip("<>")
     await world.beta.stop()
     assert "Traceback" not in world.log(world.beta)
