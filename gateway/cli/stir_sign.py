@@ -44,7 +44,7 @@ _Mky = Annotated[
     typer.Option("--mky", metavar="'sha-256 AB:..'", help="An SDP fingerprint; repeatable."),
 ]
 _Ppt = Annotated[
-    Literal["rcd", "rph", "msg"] | None,
+    Literal["rcd", "rph", "msg", "msec"] | None,
     typer.Option("--ppt", help="Make a PASSporT of this type, its claims from --claims."),
 ]
 _Claims = Annotated[

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from discovery.enum.dnssec.anchor import trust_anchor
 from discovery.enum.domain import Tree
+from discovery.enum.naptr import Rule
 from discovery.enum.publishing.rules import rules_for
 from discovery.enum.publishing.signing import SigningKey
 from discovery.enum.publishing.zone import PublishedZone, ZoneSettings
 from discovery.model import Service
 from gateway.dns import DnsResolver, DnsSettings
-from gateway.enum_server.numbers import FixedNumbers
 from gateway.enum_server.server import EnumServer, PublishedNumbers, ServerSettings
 from gateway.enum_source import EnumSource, PinnedTree
 
@@ -37,6 +37,16 @@ URIS = [
 def zone(tree: Tree = TREE, **changes: object) -> PublishedZone:
     settings = ZoneSettings(SETTINGS.nameservers, SETTINGS.hostmaster, **changes)  # type: ignore[arg-type]
     return PublishedZone(tree, (KEY,), settings)
+
+
+class FixedNumbers:
+    """Numbers that are known from the start."""
+
+    def __init__(self, rules: Mapping[str, tuple[Rule, ...]]) -> None:
+        self._rules = dict(rules)
+
+    async def rules(self, number: str) -> tuple[Rule, ...]:
+        return self._rules.get(number, ())
 
 
 def numbers(table: Mapping[str, list[tuple[Service, str]]] | None = None) -> FixedNumbers:

@@ -121,3 +121,15 @@ def test_claims_that_cannot_be_signed_are_wrong_usage(
     result = sign(folder, "--ppt", ppt, "--claims", str(folder / "claims.json"))
     assert result.exit_code == 2
     assert words in result.output
+
+
+def test_a_passport_for_its_media_keys_needs_some(folder: Path) -> None:
+    digest = ":".join(["AB"] * 32)
+    value = sign(folder, "--ppt", "msec", "--mky", f"sha-256 {digest}").stdout
+    sdp = (
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+        f"a=fingerprint:sha-256 {digest}\r\nm=audio 4000 UDP/TLS/RTP/SAVP 0\r\n"
+    )
+    described = "Content-Type: application/sdp"
+    assert verify(folder, value, described, method="INVITE", body=sdp.encode()) == "valid"
+    assert sign(folder, "--ppt", "msec").exit_code == 2
