@@ -145,20 +145,17 @@ class EnumServer:
             return
         if allowance is Allowance.TRUNCATED:
             self.counts["rate limited"] += 1
-            self._send(_truncated(query), source)
+            self._send(truncated(query), source)
             return
         task = asyncio.get_running_loop().create_task(self._answer_datagram(query, source))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
     async def _answer_datagram(self, query: dns.message.Message, source: tuple[str, int]) -> None:
-        response = await self._respond(query)
-        limit = min(max(query.payload, _PLAIN_UDP), _EDNS_UDP) if query.edns >= 0 else _PLAIN_UDP
-        try:
-            wire = response.to_wire(max_size=limit)
-        except dns.exception.TooBig:
+        wire = datagram_of(await self._respond(query), query)
+        if wire is None:
             self.counts["truncated"] += 1
-            wire = _truncated(query)
+            wire = truncated(query)
         self._send(wire, source)
 
     def _send(self, wire: bytes, source: tuple[str, int]) -> None:
@@ -207,14 +204,9 @@ class EnumServer:
     # --- both ----------------------------------------------------------------------------------
 
     def _read(self, data: bytes) -> dns.message.Message | None:
-        """Parse a query; None for what gets no answer: nonsense, and answers."""
-        try:
-            query = dns.message.from_wire(data) if len(data) <= _MAX_QUERY else None
-        except (dns.exception.DNSException, ValueError):
-            query = None
-        if query is None or query.flags & dns.flags.QR:
+        query = read_query(data)
+        if query is None:
             self.counts["malformed"] += 1
-            return None
         return query
 
     async def _respond(self, query: dns.message.Message) -> dns.message.Message:
@@ -247,7 +239,25 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._server.datagram(data, addr)
 
 
-def _truncated(query: dns.message.Message) -> bytes:
+def read_query(data: bytes) -> dns.message.Message | None:
+    """Read a query; None for what gets no answer: nonsense, and answers."""
+    try:
+        query = dns.message.from_wire(data) if len(data) <= _MAX_QUERY else None
+    except (dns.exception.DNSException, ValueError):
+        return None
+    return None if query is None or query.flags & dns.flags.QR else query
+
+
+def datagram_of(response: dns.message.Message, query: dns.message.Message) -> bytes | None:
+    """Write a response to a query over UDP; None where it is longer than the asker takes."""
+    limit = min(max(query.payload, _PLAIN_UDP), _EDNS_UDP) if query.edns >= 0 else _PLAIN_UDP
+    try:
+        return response.to_wire(max_size=limit)
+    except dns.exception.TooBig:
+        return None
+
+
+def truncated(query: dns.message.Message) -> bytes:
     """The shortest answer there is: the header, the question, and the wish for TCP."""
     response = reply_to(query)
     response.flags |= dns.flags.TC

@@ -20,6 +20,8 @@ from discovery.enum.dnssec.outcome import Status, Verdict
 from discovery.enum.naptr import Rule, select
 from discovery.model import Service
 from discovery.service_uri import parse_service_uri
+from gateway.enum_server.server import datagram_of, read_query, truncated
+from tests.support.enum_server import BOB, zone
 from tests.support.signed_zones import NOW, SignedWorld, SignedZone
 
 _NUMBER = "3.2.1.0.5.5.5.2.1.2.1.e164.test"
@@ -86,7 +88,25 @@ def dnssec(data: bytes) -> None:
             raise AssertionError("a changed answer is believed")
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"naptr": naptr, "dnssec": dnssec}
+_zone = cache(zone)
+
+
+def query(data: bytes) -> None:
+    """Ask the server of published numbers; what is answered can be sent, and is no amplifier."""
+    asked = read_query(data)
+    if asked is None:
+        return
+    published = _zone()
+    rules = (Rule(100, 10, "u", "E2U+sip", "!^.*$!sip:a@beta.example!"),)
+    number = published.number_asked(asked)
+    response = published.answer(asked, rules if number == BOB else (), NOW)
+    wire = datagram_of(response, asked)
+    assert wire is None or len(wire) <= 1232
+    assert response.to_wire(max_size=65_535)
+    assert len(truncated(asked)) <= max(len(data), 12)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"naptr": naptr, "dnssec": dnssec, "query": query}
 
 
 def main() -> None:
