@@ -95,6 +95,15 @@ credentials: Final = Table(
     Column("expires_at", Float, nullable=False),
 )
 Index("spin_credentials_by_number", credentials.c.number)
+kept: Final = Table(
+    "spin_kept",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(160), primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("value", Text, nullable=False),
+)
+Index("spin_kept_by_end", kept.c.until)
 
 
 def create_missing(connection: Connection) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from discovery.model import FoundUri
@@ -41,9 +44,12 @@ from gateway.sms.message import IncomingSms
 from gateway.sms.transceiver import SmsCounters
 from gateway.spin.app_keys import FetchedAppKeys
 from gateway.spin.finding import ResolverFinder
+from gateway.spin.keeping import SqlKeeper
+from gateway.spin.kept_engines import KeptInvitations, KeptNetworks, KeptReferences
 from gateway.spin.making import (
     make_carriers,
     make_http_sender,
+    make_networks,
     make_originating,
     make_policy,
     make_transceiver,
@@ -52,7 +58,10 @@ from gateway.spin.originating import SpinSource
 from gateway.spin.passports import StirCallSigner, StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
 
+_log = structlog.get_logger("spin")
 _MINUTE: Final = 60.0
+_WRITE_SECONDS: Final = 5.0
+_WRITES_A_SWEEP: Final = 6
 # A caller's application may stream events for as long as a question may last.
 _STREAM_SECONDS: Final = 150.0
 LateAnswer = Callable[[str, str, tuple[FoundUri, ...]], None]
@@ -86,6 +95,8 @@ class SpinService:
             revocation=revocation,
         )
         pending = PendingInvitations(secrets.token_bytes)
+        self._keeper = keeper = SqlKeeper(database)
+        self._invitations = KeptInvitations(pending, keeper)
         smpp = config.sms.smpp
         self._smpp = (
             make_transceiver(smpp, keys, self._on_message, self._on_delivery) if smpp else None
@@ -94,8 +105,10 @@ class SpinService:
         sender = self._smpp or self._provider
         if sender is None:
             raise ConfigError("sms", "is missing: [spin] needs [sms.smpp] or [sms.http]")
-        self._references = References(secrets.token_bytes)
-        self._carriers = make_carriers(config, spin, keys, sender, self._references)
+        self._references = KeptReferences(References(secrets.token_bytes), keeper)
+        networks = make_networks(spin)
+        self._networks = KeptNetworks(networks, keeper)
+        self._carriers = make_carriers(config, spin, keys, sender, self._references, networks)
         self.source = SpinSource(
             make_originating(config, spin),
             pending,
@@ -103,11 +116,19 @@ class SpinService:
             self._carriers,
             wall_clock=time.time,
             on_late=on_late,
+            kept=self._invitations,
         )
         self._store = SqlAgentStore(database)
         self.agent = SpinAgent(make_policy(config, spin), secrets.token_bytes)
         self._terminator = SpinTerminator(
-            self.agent, self._store, verifier, signer, fetch, self._inbox, wall_clock=time.time
+            self.agent,
+            self._store,
+            verifier,
+            signer,
+            fetch,
+            self._inbox,
+            wall_clock=time.time,
+            keeper=keeper,
         )
         self.callback = CallbackServer(
             pending,
@@ -115,11 +136,13 @@ class SpinService:
             self.source.deliver,
             time.time,
             per_source=RateLimit(spin.limits.answers_per_address_minute, _MINUTE),
+            kept=self._invitations,
         )
         self.finder = ResolverFinder()
         self._apps = FetchedAppKeys(fetch)
         self._call_signer = StirCallSigner(keys.authentication)
         self._credentials = SqlCredentialStore(database)
+        self._restoring: list[Callable[[], Awaitable[None]]] = []
         self._listeners = self._make_listeners(keys)
         self._stack = AsyncExitStack()
 
@@ -163,7 +186,9 @@ class SpinService:
         if http is not None and secret.sms_webhook_key:
             key = secret.sms_webhook_key.encode()
             window = http.webhook_window_seconds
-            routes.append(SmsWebhook(key, self._on_message, time.time, window=window))
+            hook = SmsWebhook(key, self._on_message, time.time, window=window, keeper=self._keeper)
+            self._restoring.append(hook.restore)
+            routes.append(hook)
         return routes
 
     def _agent_api(self, token: str) -> AgentApi:
@@ -176,8 +201,15 @@ class SpinService:
         )
         random, changed = secrets.token_bytes, self._terminator.reconsider
         handlers = HandlerRoutes(
-            self._store, settings, self._apps, random=random, wall_clock=time.time, changed=changed
+            self._store,
+            settings,
+            self._apps,
+            random=random,
+            wall_clock=time.time,
+            changed=changed,
+            keeper=self._keeper,
         )
+        self._restoring.append(handlers.restore)
         parts = AgentParts(
             self._store,
             self._credentials,
@@ -217,6 +249,7 @@ class SpinService:
         """Listen and bind to the SMSC; raises ConfigError for a port or database."""
         try:
             await self._store.create_tables()
+            await self._restore()
         except StoreUnavailable as error:
             raise ConfigError("provider.state_directory", f"database: {error}") from None
         for key, listener in self._listeners:
@@ -227,10 +260,41 @@ class SpinService:
             self._stack.push_async_callback(listener.stop)
         if self._smpp is not None:
             self._smpp.start()
+        sweeper = asyncio.create_task(self._sweep(), name="spin sweep")
+        self._stack.push_async_callback(self._end, sweeper)
         self._stack.push_async_callback(self._terminator.close)
         if self._smpp is not None:
             self._stack.push_async_callback(self._smpp.stop)
         self._stack.push_async_callback(self.finder.close)
+
+    async def _restore(self) -> None:
+        """Take up what an earlier process left, before anything of it is asked for."""
+        now = time.time()
+        for kept in (self._invitations, self._references, self._networks):
+            await kept.restore(now)
+        for restore in self._restoring:
+            await restore()
+        await self._terminator.restore()
+
+    async def _sweep(self) -> None:
+        """Write what was learnt, post what is owed, forget what has expired, for ever."""
+        for turn in itertools.count(1):
+            await asyncio.sleep(_WRITE_SECONDS)
+            try:
+                await self._networks.write(time.time())
+                if turn % _WRITES_A_SWEEP == 0:
+                    await self._keeper.sweep(time.time())
+                    self._terminator.try_again()
+            except StoreUnavailable as error:
+                _log.error("state not kept", culprit=str(error))
+
+    async def _end(self, sweeper: asyncio.Task[None]) -> None:
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
+        try:
+            await self._networks.write(time.time())
+        except StoreUnavailable as error:
+            _log.error("state not kept", culprit=str(error))
 
     async def stop(self) -> None:
         """Unbind, close, and give up invitations under way."""

@@ -213,7 +213,7 @@ class Agent:
             )
             # Time has passed since it was examined: the fetch may have taken seconds.
             check_freshness(invitation, self._policy.freshness, now)
-            key = _replay_key(invitation)
+            key = replay_key(invitation)
             if self._replays.seen(key, now):
                 raise Refused(Refusal.REPLAYED)
             if not self._replays.remember(key, invitation.expires_at, now):
@@ -264,6 +264,29 @@ class Agent:
             return Choice(outcome=Use.DECLINED)
         return None
 
+    def remember_used(self, key: str, until: float, now: float) -> None:
+        """Take note of an invitation that was taken before this process began."""
+        self._replays.remember(key, until, now)
+
+    def taken_before(self, candidate: Candidate) -> Ignored:
+        """Count an invitation that another process, or an earlier one, has taken already."""
+        invitation = candidate.invitation
+        return self._ignore(Refused(Refusal.REPLAYED), invitation.orig, invitation.dest)
+
+    def recall(
+        self, token: str, *, sender_known: bool, provider: str | None, now: float
+    ) -> Accepted | None:
+        """Return an invitation that was accepted and put off earlier; None if it is past."""
+        try:
+            passport, invitation = parse_invitation(token, x5c=True)
+            callback = parse_callback(invitation.callback, self._policy.callback)
+        except Refused:
+            # Kept under another configuration: its callback would not be taken today.
+            return None
+        if now >= invitation.expires_at or invitation.dest not in self._policy.numbers:
+            return None
+        return Accepted(Candidate(passport, invitation, callback), sender_known, provider)
+
     def count_torn(self, sender: str, recipient: str) -> Ignored:
         """Count an invitation whose parts never all came."""
         return self._ignore(Refused(Refusal.INCOMPLETE), sender, recipient)
@@ -291,7 +314,7 @@ class Agent:
         if invitation.dest != number:
             raise Refused(Refusal.WRONG_NUMBER, "dest is not the number the message came to")
         check_freshness(invitation, self._policy.freshness, now)
-        if self._replays.seen(_replay_key(invitation), now):
+        if self._replays.seen(replay_key(invitation), now):
             raise Refused(Refusal.REPLAYED)
         return Candidate(
             passport, invitation, parse_callback(invitation.callback, self._policy.callback)
@@ -302,8 +325,11 @@ class Agent:
         return Ignored(refused.reason, refused.detail, masked(caller), masked(number))
 
 
-def _replay_key(invitation: Invitation) -> str:
-    # By what was signed, never by the token's text: an ECDSA signature can be rewritten.
+def replay_key(invitation: Invitation) -> str:
+    """Return what an invitation counts once by: what was signed, never the token's text.
+
+    An ECDSA signature can be rewritten into another that is as good.
+    """
     return f"{invitation.orig}:{invitation.jti}"
 
 

@@ -32,6 +32,16 @@ class Network:
     carriages: tuple[Carriage, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What was learnt of a carriage to a country and area (digits); no failures: it is good."""
+
+    prefix: str
+    carriage: Carriage
+    failures: int = 0
+    avoided_until: float = 0.0
+
+
 @dataclass(slots=True)
 class _Record:
     failures: int = 0
@@ -58,6 +68,7 @@ class Networks:
         self._pause = pause
         self._max_records = max_records
         self._records: OrderedDict[tuple[str, Carriage], _Record] = OrderedDict()
+        self._changed: dict[tuple[str, Carriage], None] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -75,15 +86,35 @@ class Networks:
         """Take note of what a delivery receipt, or the network's refusal, says."""
         key = (number[:_PREFIX_DIGITS], carriage)
         if delivered:
-            self._records.pop(key, None)
+            if self._records.pop(key, None) is not None:
+                self._changed[key] = None
             return
+        self._changed[key] = None
         record = self._records.setdefault(key, _Record())
         self._records.move_to_end(key)
         record.failures += 1
         if record.failures >= self._failures:
             record.avoided_until = now + self._pause
+        self._shrink()
+
+    def take_changes(self) -> list[Learnt]:
+        """Return what was learnt since the last time, for whoever keeps it."""
+        changed, self._changed = self._changed, {}
+        learnt: list[Learnt] = []
+        for prefix, carriage in changed:
+            record = self._records.get((prefix, carriage)) or _Record()
+            learnt.append(Learnt(prefix, carriage, record.failures, record.avoided_until))
+        return learnt
+
+    def restore(self, learnt: Learnt) -> None:
+        """Take up what an earlier process learnt."""
+        key = (learnt.prefix, learnt.carriage)
+        self._records[key] = _Record(learnt.failures, learnt.avoided_until)
+        self._shrink()
+
+    def _shrink(self) -> None:
         while len(self._records) > self._max_records:
-            self._records.popitem(last=False)
+            self._changed.pop(self._records.popitem(last=False)[0], None)
 
     def _avoided(self, number: str, carriage: Carriage, now: float) -> bool:
         record = self._records.get((number[:_PREFIX_DIGITS], carriage))

@@ -38,16 +38,20 @@ class Nonces:
 
     def issue(self, owner: str, now: float) -> str:
         """Return a fresh nonce for an owner; now is in epoch seconds."""
+        nonce = base64url(self._random(_OCTETS))
+        self.restore(nonce, owner, now + self.lifetime)
+        return nonce
+
+    def restore(self, nonce: str, owner: str, until: float) -> None:
+        """Take up a nonce that an earlier process issued."""
         while self._count >= self._max_nonces:
             self._drop_oldest(next(iter(self._held)))
         held = self._held.setdefault(owner, OrderedDict())
         while len(held) >= self._max_per_owner:
             held.popitem(last=False)
             self._count -= 1
-        nonce = base64url(self._random(_OCTETS))
-        held[nonce] = now + self.lifetime
+        held[nonce] = until
         self._count += 1
-        return nonce
 
     def redeem(self, nonce: str, owner: str, now: float) -> bool:
         """Use a nonce; tell whether the owner got it, had not used it yet, and is in time."""

@@ -41,6 +41,19 @@ class Waiting:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one invitation stands, for whoever keeps it beyond this process.
+
+    digest: of the invitation as it was sent; settled_by, postponed_by: of the answers taken.
+    """
+
+    waiting: Waiting
+    digest: str = field(repr=False)
+    settled_by: str | None = None
+    postponed_by: str | None = None
+
+
 @dataclass(slots=True)
 class _Entry:
     waiting: Waiting
@@ -95,13 +108,40 @@ class PendingInvitations:
             expires_at=now + lifetime,
         )
         self._entries[waiting.invitation_id] = _Entry(waiting)
-        self._long += lifetime > _LONG
+        self._long += _is_long(waiting)
         heappush(self._ends, (waiting.expires_at, waiting.invitation_id))
         return waiting
 
     def bind(self, invitation_id: str, token: str) -> None:
         """Say which signed invitation was sent; only an answer to exactly it will be taken."""
         self._entries[invitation_id].digest = token_digest(token)
+
+    def lasting(self, invitation_id: str) -> Standing | None:
+        """Return how one stands that outlives the question it came from; None for any other.
+
+        Those for calls do not: whoever called waits no longer than this process lives.
+        """
+        entry = self._entries.get(invitation_id)
+        if entry is None or entry.digest is None or not _is_long(entry.waiting):
+            return None
+        return Standing(entry.waiting, entry.digest, entry.settled_by, entry.postponed_by)
+
+    def restore(self, standing: Standing, now: float) -> bool:
+        """Take up one that an earlier process sent; False where it is past or there is no room."""
+        waiting = standing.waiting
+        if waiting.expires_at <= now or not _is_long(waiting):
+            return False
+        if self._long >= self._max_pending // 2 or waiting.invitation_id in self._entries:
+            return False
+        self._entries[waiting.invitation_id] = _Entry(
+            waiting,
+            standing.digest,
+            settled_by=standing.settled_by,
+            postponed_by=standing.postponed_by,
+        )
+        self._long += 1
+        heappush(self._ends, (waiting.expires_at, waiting.invitation_id))
+        return True
 
     def abandon(self, invitation_id: str) -> None:
         """Forget one that was never sent."""
@@ -191,5 +231,9 @@ class PendingInvitations:
         entry = self._entries.pop(invitation_id, None)
         if entry is None:
             return False
-        self._long -= entry.waiting.expires_at - entry.waiting.issued_at > _LONG
+        self._long -= _is_long(entry.waiting)
         return True
+
+
+def _is_long(waiting: Waiting) -> bool:
+    return waiting.expires_at - waiting.issued_at > _LONG

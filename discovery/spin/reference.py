@@ -113,6 +113,16 @@ class References:
         heappush(self._ends, (until, reference_id))
         return reference_id
 
+    def restore(self, reference_id: str, token: str, until: float, fetches: int) -> None:
+        """Take up one that an earlier process handed out, as long as there is room."""
+        if len(self._held) < self._max_references:
+            self._held[reference_id] = (token, until, fetches)
+            heappush(self._ends, (until, reference_id))
+
+    def standing(self, reference_id: str) -> tuple[str, float, int]:
+        """Return token, end and number of fetches of one that is held; raises KeyError."""
+        return self._held[reference_id]
+
     def fetch(self, reference_id: str, now: float) -> str | None:
         """Return the token of an id, None for an unknown, expired or worn-out one."""
         token, until, fetches = self._held.get(reference_id, ("", 0.0, 0))

@@ -15,7 +15,6 @@ from discovery.spin.app_proof import AppKeys, read_proof
 from discovery.spin.compact import base64url
 from discovery.spin.handlers import AuditEntry, Handler, check_handler
 from discovery.spin.limits import RateLimit, SlidingWindow
-from discovery.spin.nonces import Nonces
 from discovery.spin.reason import Refusal, Refused
 from gateway.agent_credentials import Kind, Principal
 from gateway.http.agent_requests import (
@@ -27,6 +26,8 @@ from gateway.http.agent_requests import (
     text_member,
 )
 from gateway.http.problem import Problem
+from gateway.spin.keeping import Keeper, KeptInMemory
+from gateway.spin.kept_engines import KeptNonces
 
 _ID_OCTETS: Final = 12
 _MAX_LISTED: Final = 1000
@@ -63,6 +64,7 @@ class HandlerRoutes:
         random: Callable[[int], bytes],
         wall_clock: Callable[[], float],
         changed: Callable[[str], None],
+        keeper: Keeper | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -70,7 +72,7 @@ class HandlerRoutes:
         self._random = random
         self._wall_clock = wall_clock
         self._changed = changed
-        self._nonces = Nonces(random)
+        self._nonces = KeptNonces(random, KeptInMemory() if keeper is None else keeper)
         self._registrations = SlidingWindow(_REGISTRATIONS)
 
     def add_to(self, route: web.UrlDispatcher, prefix: str) -> None:
@@ -81,6 +83,10 @@ class HandlerRoutes:
         route.add_get(f"{prefix}/handlers/{{id}}", self._get)
         route.add_delete(f"{prefix}/handlers/{{id}}", self._remove)
         route.add_post(f"{prefix}/handlers/{{id}}/consent", self._consent)
+
+    async def restore(self) -> None:
+        """Take up the nonces that an earlier process issued; raises StoreUnavailable."""
+        await self._nonces.restore(self._wall_clock())
 
     async def handler_for(self, handler_id: str, principal: Principal) -> Handler:
         """Return a handler that this credential may see; 404 for any other."""
@@ -116,7 +122,7 @@ class HandlerRoutes:
         principal = principal_of(request, Kind.APP)
         now = self._wall_clock()
         document: dict[str, object] = {
-            "nonce": self._nonces.issue(principal.digest, now),
+            "nonce": await self._nonces.issue(principal.digest, now),
             "aud": self._settings.audience,
             "expires_at": now + self._nonces.lifetime,
         }
@@ -186,7 +192,8 @@ class HandlerRoutes:
             proof = read_proof(
                 text_member(body, "proof"), handler, audience=self._settings.audience
             )
-            if not self._nonces.redeem(proof.nonce, principal.digest, self._wall_clock()):
+            now = self._wall_clock()
+            if not await self._nonces.redeem(proof.nonce, principal.digest, now):
                 raise Problem(403, "nonce of the proof is unknown, used or expired")
             await self._keys.verify(proof.token, msp=handler.msp, app_id=handler.app_id)
         except Refused as refused:

@@ -19,11 +19,14 @@ from aiohttp import web
 from discovery.model import Service
 from discovery.number import masked
 from discovery.spin.answer import MAX_BODY, Answer, AnswerStatus, check_answer, parse_answer
+from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.passports import PassportVerifier, Rejected
 from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.reason import Refusal, Refused
 from gateway.http.problem import Problem, problems
+from gateway.spin.keeping import KeptInMemory
+from gateway.spin.kept_engines import KeptInvitations
 
 _log = structlog.get_logger("spin")
 _MEDIA_TYPE: Final = "application/jose"
@@ -73,8 +76,10 @@ class CallbackServer:
         *,
         skew: int = 60,
         per_source: RateLimit | None = None,
+        kept: KeptInvitations | None = None,
     ) -> None:
         self._pending = pending
+        self._kept = KeptInvitations(pending, KeptInMemory()) if kept is None else kept
         self._verifier = verifier
         self._on_answer = on_answer
         self._wall_clock = wall_clock
@@ -122,9 +127,18 @@ class CallbackServer:
             answer = await self._check(body, waiting, invitation_digest)
             take = self._pending.postpone if _may_follow(waiting, answer) else self._pending.settle
             if take(waiting.invitation_id, body_digest):
+                await self._keep(waiting.invitation_id)
                 self._accept(waiting, answer)
         finally:
             self._pending.release(waiting.invitation_id)
+
+    async def _keep(self, invitation_id: str) -> None:
+        try:
+            await self._kept.write(invitation_id)
+        except StoreUnavailable as error:
+            # The answer is good and somebody waits for it; what is at stake is that it could be
+            # given a second time, to our next process, within its own two minutes.
+            _log.error("answer not kept", culprit=str(error))
 
     async def _check(self, body: bytes, waiting: Waiting, invitation: str) -> Answer:
         try:

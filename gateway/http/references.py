@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from aiohttp import web
 
+from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit, SlidingWindow
-from discovery.spin.reference import MEDIA_TYPE, References
+from discovery.spin.reference import MEDIA_TYPE
 from gateway.http.problem import Problem
+from gateway.spin.kept_engines import KeptReferences
+
+_log = structlog.get_logger("spin")
 
 
 class ReferenceServer:
@@ -16,7 +21,7 @@ class ReferenceServer:
 
     def __init__(
         self,
-        references: References,
+        references: KeptReferences,
         wall_clock: Callable[[], float],
         *,
         per_source: RateLimit | None = None,
@@ -33,7 +38,11 @@ class ReferenceServer:
         now = self._wall_clock()
         if not self._sources.take(request.remote or "", now):
             raise Problem(429, "too many requests", headers={"Retry-After": "60"})
-        token = self._references.fetch(request.match_info["id"][:64], now)
+        try:
+            token = await self._references.fetch(request.match_info["id"][:64], now)
+        except StoreUnavailable as error:
+            _log.error("reference not given", culprit=str(error))
+            raise Problem(503, "the store is unavailable", headers={"Retry-After": "5"}) from None
         if token is None:
             raise Problem(404, "no such invitation")
         return web.Response(

@@ -17,16 +17,20 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from discovery.number import canonical_number
 from discovery.spin.carriage import invitation_token
+from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit, ReplayMemory, SlidingWindow
 from discovery.spin.reference import read_reference
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.http.problem import Problem
 from gateway.sms.message import IncomingSms
+from gateway.spin.keeping import Keeper, Kept, KeptInMemory, Kind
 
+_log = structlog.get_logger("sms")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _SIGNATURE: Final = re.compile(r"v1=(?P<hex>[0-9a-f]{64})")
 _MAX_BODY: Final = 8192
@@ -50,6 +54,7 @@ class SmsWebhook:
         wall_clock: Callable[[], float],
         *,
         window: float = 300.0,
+        keeper: Keeper | None = None,
     ) -> None:
         if len(key) < MIN_KEY:
             raise ValueError(f"the key needs {MIN_KEY} octets or more")
@@ -57,6 +62,7 @@ class SmsWebhook:
         self._on_message = on_message
         self._wall_clock = wall_clock
         self._window = window
+        self._keeper: Keeper = KeptInMemory() if keeper is None else keeper
         self._seen = ReplayMemory()
         self._failures = SlidingWindow(_FAILED)
         self.outcomes: Counter[str] = Counter()
@@ -78,6 +84,7 @@ class SmsWebhook:
             raise Problem(409, "taken before")
         if not self._seen.remember(signature, now + 2 * self._window, now):
             raise Problem(503, "too many messages", headers={"Retry-After": "60"})
+        await self._keep(signature, now + 2 * self._window)
         sms = _message(body)
         text = sms.octets.decode("utf-16-be", "replace")
         ours = invitation_token(text) is not None or read_reference(text) is not None
@@ -85,6 +92,22 @@ class SmsWebhook:
         if ours:
             self._on_message(sms)
         return web.json_response({"invitation": ours})
+
+    async def restore(self) -> None:
+        """Take up which messages an earlier process took; raises StoreUnavailable."""
+        now = self._wall_clock()
+        for entry in await self._keeper.all(Kind.WEBHOOK, now):
+            self._seen.remember(entry.name, entry.until, now)
+
+    async def _keep(self, signature: str, until: float) -> None:
+        try:
+            new = await self._keeper.add(Kind.WEBHOOK, Kept(signature, until))
+        except StoreUnavailable as error:
+            _log.error("message not taken", culprit=str(error))
+            raise Problem(503, "the store is unavailable", headers={"Retry-After": "5"}) from None
+        if not new:
+            self.outcomes["replayed"] += 1
+            raise Problem(409, "taken before")
 
     def _verify(self, request: web.Request, body: bytes, source: str, now: float) -> str:
         """Return the signature, by which a message counts once; raises Problem(401)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,10 +14,11 @@ from discovery.spin.binary import to_binary_parts
 from discovery.spin.carriage import DEFAULT_LOCALE, fallback_text, to_parts, to_text
 from discovery.spin.networks import Carriage, Networks
 from discovery.spin.reason import Refused
-from discovery.spin.reference import References, to_reference_text
+from discovery.spin.reference import to_reference_text
 from discovery.spin.segments import Part
 from gateway.sms.message import OutgoingMessage
 from gateway.sms.transceiver import SmsFailed, SmsFailure
+from gateway.spin.kept_engines import KeptReferences
 
 _log = structlog.get_logger("spin")
 
@@ -46,7 +47,7 @@ class Sending:
     source: str
     service: Service
     until: float
-    sign: Callable[[bool], str]
+    sign: Callable[[bool], Awaitable[str]]
 
 
 class Carriers:
@@ -62,7 +63,7 @@ class Carriers:
         networks: Networks | None = None,
         *,
         locale: str = DEFAULT_LOCALE,
-        references: References | None = None,
+        references: KeptReferences | None = None,
         reference_place: str | None = None,
         mms: MmsSender | None = None,
         mms_x5c: bool = False,
@@ -108,10 +109,10 @@ class Carriers:
             if self._mms is None:
                 return False
             text = fallback_text(sending.caller, sending.service, self._locale)
-            token = sending.sign(self._mms_x5c)
+            token = await sending.sign(self._mms_x5c)
             await self._mms.send(sending.source, sending.number, text, token)
             return True
-        parts = self._parts(carriage, sending, now)
+        parts = await self._parts(carriage, sending, now)
         if not parts:
             return False
         number = sending.number
@@ -120,18 +121,19 @@ class Carriers:
         await self._sms.send(OutgoingMessage(sending.source, number, parts, label))
         return True
 
-    def _parts(self, carriage: Carriage, sending: Sending, now: float) -> tuple[Part, ...]:
+    async def _parts(self, carriage: Carriage, sending: Sending, now: float) -> tuple[Part, ...]:
         self._reference = (self._reference + 1) & 0xFF
         try:
             if carriage is Carriage.BINARY:
-                return to_binary_parts(sending.sign(False), self._reference)
+                return to_binary_parts(await sending.sign(False), self._reference)
             if carriage is Carriage.TEXT:
-                text = to_text(sending.sign(False), sending.caller, sending.service, self._locale)
+                token = await sending.sign(False)
+                text = to_text(token, sending.caller, sending.service, self._locale)
                 return to_parts(text, self._reference)
             if self._references is None or self._reference_place is None:
                 return ()
-            token = sending.sign(False)
-            held = self._references.add(token, sending.until, now)
+            token = await sending.sign(False)
+            held = await self._references.add(token, sending.until, now)
             text = to_reference_text(
                 self._reference_place, held, token, sending.caller, sending.service, self._locale
             )

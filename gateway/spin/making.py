@@ -13,7 +13,6 @@ from discovery.spin.breaker import BreakerPolicy
 from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.limits import RateLimit
 from discovery.spin.networks import Carriage, Network, Networks
-from discovery.spin.reference import References
 from gateway.config.discovery import Smpp, Spin
 from gateway.config.root import Config
 from gateway.http.fetch import client_context
@@ -24,6 +23,7 @@ from gateway.sms.provider import HttpSmsSender, ProviderSettings
 from gateway.sms.template import RequestTemplate
 from gateway.sms.transceiver import SmppSettings, SmsTransceiver
 from gateway.spin.carriers import Carriers, SmsSender
+from gateway.spin.kept_engines import KeptReferences
 from gateway.spin.originating import OriginatingSettings
 
 _HOUR: Final = 3600.0
@@ -96,12 +96,13 @@ def make_carriers(
     spin: Spin,
     keys: Keys,
     sms: SmsSender,
-    references: References,
+    references: KeptReferences,
+    networks: Networks,
 ) -> Carriers:
     """Return all ways invitations travel by."""
     return Carriers(
         sms,
-        make_networks(spin),
+        networks,
         locale=spin.language,
         references=references,
         reference_place=spin.callback_url.removeprefix("https://").rstrip("/"),

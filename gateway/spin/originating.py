@@ -15,6 +15,7 @@ from discovery.number import masked
 from discovery.sources import SourceAnswer
 from discovery.spin.answer import Answer, AnswerStatus
 from discovery.spin.breaker import BreakerPolicy, CompletionBreaker
+from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.invitation import PPT, Invitation
 from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.passports import PassportSigner
@@ -22,6 +23,8 @@ from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.reason import Refused
 from gateway.sms.transceiver import SmsFailed
 from gateway.spin.carriers import Carriers, Sending
+from gateway.spin.keeping import KeptInMemory
+from gateway.spin.kept_engines import KeptInvitations
 
 _log = structlog.get_logger("spin")
 _HOUR: Final = 3600.0
@@ -91,9 +94,11 @@ class SpinSource:
         *,
         wall_clock: Callable[[], float],
         on_late: Callable[[str, str, tuple[FoundUri, ...]], None] | None = None,
+        kept: KeptInvitations | None = None,
     ) -> None:
         self._settings = settings
         self._pending = pending
+        self._kept = KeptInvitations(pending, KeptInMemory()) if kept is None else kept
         self._signer = signer
         self._carriers = carriers
         self._wall_clock = wall_clock
@@ -158,7 +163,12 @@ class SpinSource:
                 reason=str(failed.failure),
                 detail=failed.detail,
             )
+            await self._forget(waiting.invitation_id)
             return SourceAnswer(Outcome.UNAVAILABLE, f"{failed.culprit}: {failed.failure}")
+        except StoreUnavailable as error:
+            self._pending.abandon(waiting.invitation_id)
+            _log.error("invitation not sent", number=masked(number), culprit=str(error))
+            return SourceAnswer(Outcome.UNAVAILABLE, "store unavailable")
         finally:
             answered = future.done() and not future.cancelled()
             # Whether anybody is there, which an SMSC that is away says nothing of.
@@ -167,6 +177,13 @@ class SpinSource:
             del self._waiting[waiting.invitation_id]
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+    async def _forget(self, invitation_id: str) -> None:
+        try:
+            await self._kept.forget(invitation_id)
+        except StoreUnavailable as error:
+            # It stays until it expires, and nobody can answer what nobody got.
+            _log.warning("invitation not forgotten", culprit=str(error))
 
     async def _invite(self, waiting: Waiting, service: Service) -> None:
         settings = self._settings
@@ -183,10 +200,11 @@ class SpinSource:
             provider=settings.provider,
         )
 
-        def sign(x5c: bool) -> str:
+        async def sign(x5c: bool) -> str:
             token = self._signer.sign(PPT, invitation.claims(), x5c=x5c)
             # The last one signed is the one that is sent, and the one that counts.
             self._pending.bind(waiting.invitation_id, token)
+            await self._kept.write(waiting.invitation_id)
             return token
 
         sending = Sending(

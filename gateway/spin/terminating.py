@@ -20,6 +20,7 @@ from discovery.spin.agent import (
     Ignored,
     Ordinary,
     Referenced,
+    replay_key,
 )
 from discovery.spin.agent_store import PreferenceStore
 from discovery.spin.answer import PPT, AnswerStatus
@@ -33,6 +34,7 @@ from discovery.spin.reference import MEDIA_TYPE
 from discovery.spin.rules import Choice, choose
 from gateway.http.fetch import Fetched, FetchFailed, FetchRefused
 from gateway.sms.message import IncomingSms, received_part
+from gateway.spin.keeping import Keeper, Kept, KeptInMemory, Kind
 from gateway.spin.postponed import Postponed
 
 _log = structlog.get_logger("spin")
@@ -62,11 +64,20 @@ class TerminatingSettings:
     pause: float = 0.7
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What became of an answer; `final` where trying again cannot change it."""
+
+    outcome: str
+    final: bool
+
+
 class SpinTerminator:
     """Takes short messages and answers the invitations among them.
 
     inbox is called with the untouched messages of everything that is no invitation, the parts of
-    one message together. wall_clock gives epoch seconds.
+    one message together. wall_clock gives epoch seconds. keeper: what was taken and what is owed,
+    beyond the life of the process; in memory alone where it is not given.
     """
 
     def __init__(
@@ -81,6 +92,7 @@ class SpinTerminator:
         wall_clock: Callable[[], float],
         reassembler: Reassembler[IncomingSms] | None = None,
         settings: TerminatingSettings | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._agent = agent
         self._store = store
@@ -93,9 +105,38 @@ class SpinTerminator:
         self._settings = settings or TerminatingSettings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._postponed = Postponed()
+        self._keeper: Keeper = KeptInMemory() if keeper is None else keeper
+        self._postponed = Postponed(self._keeper)
+        # Answers that were chosen, or may have been, and that nobody has taken yet.
+        self._owed: set[str] = set()
+        self._deciding: set[str] = set()
         self.delivered = 0
         self.undelivered = 0
+
+    @property
+    def postponed(self) -> int:
+        """Invitations that wait for their user's choice."""
+        return len(self._postponed)
+
+    async def restore(self) -> None:
+        """Take up what an earlier process left; raises StoreUnavailable.
+
+        Its users may have chosen in its last moment: all that was put off is looked at again.
+        """
+        now = self._wall_clock()
+        for entry in await self._keeper.all(Kind.INVITATION, now):
+            self._agent.remember_used(entry.name, entry.until, now)
+        await self._postponed.restore(self._agent, now)
+        self._owed = {_name(accepted) for accepted in self._postponed.waiting(None, now)}
+        self.try_again()
+
+    def try_again(self) -> None:
+        """Post what is owed once more; to be called now and then."""
+        now = self._wall_clock()
+        self._postponed.forget_old(now)
+        waiting = self._postponed.waiting(None, now) if self._owed else []
+        self._owed &= {_name(accepted) for accepted in waiting}
+        self._decide_anew([each for each in waiting if _name(each) in self._owed])
 
     async def idle(self) -> None:
         """Wait until every invitation that has been taken is answered or ignored."""
@@ -199,10 +240,13 @@ class SpinTerminator:
         )
         decision = self._agent.accept(candidate, verdict, self._wall_clock())
         if isinstance(decision, Accepted):
-            await self._decide(decision)
-        else:
-            self._log_ignored(decision)
-            await self._record(invitation, str(decision.reason), ())
+            entry = Kept(replay_key(invitation), invitation.expires_at)
+            if await self._keeper.add(Kind.INVITATION, entry):
+                await self._decide(decision)
+                return
+            decision = self._agent.taken_before(candidate)
+        self._log_ignored(decision)
+        await self._record(invitation, str(decision.reason), ())
 
     async def _decide(self, accepted: Accepted) -> None:
         invitation = accepted.candidate.invitation
@@ -214,12 +258,26 @@ class SpinTerminator:
         )
         if isinstance(decision, Ignored):
             self._log_ignored(decision)
+            await self._settled(accepted)
             await self._record(invitation, str(decision.reason), ())
             return
-        if decision.answer.status is AnswerStatus.LATER:
-            self._postponed.add(accepted, self._wall_clock())
-        outcome = await self._send(decision, invitation)
-        await self._record(invitation, outcome, decision.handlers)
+        later = decision.answer.status is AnswerStatus.LATER
+        if later and accepted in self._postponed:
+            # Said already, and there is nothing new to say.
+            self._owed.discard(_name(accepted))
+            return
+        if later:
+            await self._postponed.add(accepted, self._wall_clock())
+        sent = await self._send(decision, invitation)
+        if not later and sent.final:
+            await self._settled(accepted)
+        elif not later and accepted in self._postponed:
+            self._owed.add(_name(accepted))
+        await self._record(invitation, sent.outcome, decision.handlers)
+
+    async def _settled(self, accepted: Accepted) -> None:
+        self._owed.discard(_name(accepted))
+        await self._postponed.remove(accepted)
 
     async def _choose(self, accepted: Accepted) -> tuple[dict[Service, Choice], bool]:
         """Return what the user's preferences choose, and whether the caller is a contact."""
@@ -241,21 +299,34 @@ class SpinTerminator:
 
     def reconsider(self, number: str) -> None:
         """Answer what was put off for this number, now that its user has chosen anew."""
-        for accepted in self._postponed.take(number, self._wall_clock()):
-            if len(self._tasks) >= self._settings.max_under_way:
-                self._log_ignored(self._agent.overloaded(accepted.candidate))
-                continue
-            self._start(partial(self._decide, accepted))
+        self._decide_anew(self._postponed.waiting(number, self._wall_clock()))
 
-    async def _send(self, plan: AnswerPlan, invitation: Invitation) -> str:
-        """Sign and post an answer; return what became of it, for log and audit."""
+    def _decide_anew(self, waiting: list[Accepted]) -> None:
+        for accepted in waiting:
+            busy = len(self._tasks) >= self._settings.max_under_way
+            if busy or _name(accepted) in self._deciding:
+                self._owed.add(_name(accepted))
+            else:
+                self._deciding.add(_name(accepted))
+                self._start(partial(self._decide_once, accepted))
+
+    async def _decide_once(self, accepted: Accepted) -> None:
+        """Decide on one that was put off, never on two copies of it side by side."""
+        try:
+            await self._decide(accepted)
+        finally:
+            self._deciding.discard(_name(accepted))
+
+    async def _send(self, plan: AnswerPlan, invitation: Invitation) -> _Sent:
+        """Sign and post an answer; say what became of it, for log and audit."""
         body = self._signer.sign(PPT, plan.answer.claims()).encode("ascii")
         headers = {"Authorization": f"Bearer {plan.token}", "Content-Type": "application/jose"}
-        outcome = ""
+        outcome, final = "", False
         for attempt in range(self._settings.attempts):
             if attempt:
                 await asyncio.sleep(self._settings.pause * attempt)
             if self._wall_clock() >= invitation.expires_at:
+                final = True
                 break
             status, outcome = await self._post(plan.callback, body, headers)
             if status == _TAKEN:
@@ -266,12 +337,13 @@ class SpinTerminator:
                     caller=masked(invitation.orig),
                     status=str(plan.answer.status),
                 )
-                return str(plan.answer.status)
+                return _Sent(str(plan.answer.status), final=True)
             if status is not None and status not in _TRY_AGAIN:
+                final = True
                 break
         self.undelivered += 1
         _log.warning("answer not delivered", number=masked(invitation.dest), detail=outcome)
-        return f"not delivered: {outcome}"[:64]
+        return _Sent(f"not delivered: {outcome}"[:64], final)
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int | None, str]:
         try:
@@ -307,3 +379,7 @@ class SpinTerminator:
             caller=ignored.caller,
             number=ignored.number,
         )
+
+
+def _name(accepted: Accepted) -> str:
+    return accepted.candidate.passport.digest()

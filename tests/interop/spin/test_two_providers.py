@@ -44,6 +44,8 @@ from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.sms.message import IncomingSms, OutgoingMessage
 from gateway.sms.transceiver import SmppSettings, SmsTransceiver
 from gateway.spin.carriers import Carriers
+from gateway.spin.keeping import KeptInMemory
+from gateway.spin.kept_engines import KeptReferences
 from gateway.spin.originating import OriginatingSettings, SpinSource
 from gateway.spin.passports import StirSigner, StirVerifier
 from gateway.spin.terminating import SpinTerminator
@@ -467,7 +469,7 @@ async def test_an_invitation_by_reference_is_fetched_over_https_and_only_what_it
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path) as around:
-        held = References(secrets.token_bytes)
+        held = KeptReferences(References(secrets.token_bytes), KeptInMemory())
         server = HttpListener(
             Served(ReferenceServer(held, time.time)).application(),
             "127.0.0.1",
@@ -476,7 +478,7 @@ async def test_an_invitation_by_reference_is_fetched_over_https_and_only_what_it
         )
         await server.start()
         try:
-            reference_id = held.add("a.signed.token", time.time() + 60, time.time())
+            reference_id = await held.add("a.signed.token", time.time() + 60, time.time())
             client = fetching(around, server.port)
             base = f"https://{CALLBACK}:{server.port}/r/"
             fetched = await client.get(base + reference_id)

@@ -17,6 +17,8 @@ from discovery.spin.segments import BinaryPart, TextPart
 from gateway.sms.message import OutgoingMessage, data_coding, esm_class, incoming_sms
 from gateway.sms.transceiver import SmsFailed, SmsFailure
 from gateway.spin.carriers import Carriers, Sending
+from gateway.spin.keeping import KeptInMemory
+from gateway.spin.kept_engines import KeptReferences
 from tests.support.spin_passports import ALICE, BOB, NOW, invitation_claims
 from tests.unit.gateway.spin.test_terminating import ALPHA, Scene
 
@@ -48,6 +50,10 @@ class FakeMms:
         self.sent.append((source, destination, text, token))
 
 
+async def sign(x5c: bool) -> str:
+    return ALPHA.sign("spin", invitation_claims(), x5c=x5c)
+
+
 def sending() -> Sending:
     return Sending(
         ALICE,
@@ -55,7 +61,7 @@ def sending() -> Sending:
         ALICE,
         Service.VOICE,
         NOW + 120,
-        lambda x5c: ALPHA.sign("spin", invitation_claims(), x5c=x5c),
+        sign,
     )
 
 
@@ -66,7 +72,9 @@ def carriers(
     return Carriers(
         sms,
         Networks([Network("1", order)] if order else [], failures=1),
-        references=References(lambda count: next(counter).to_bytes(count, "big")),
+        references=KeptReferences(
+            References(lambda count: next(counter).to_bytes(count, "big")), KeptInMemory()
+        ),
         reference_place="spin.alpha.example",
         mms=mms,
         mms_x5c=x5c,
@@ -163,7 +171,11 @@ async def test_data_for_other_ports_goes_to_the_person() -> None:
 async def test_an_invitation_by_reference_is_fetched_from_an_allowed_host_and_answered() -> None:
     token = ALPHA.sign("spin", invitation_claims())
     sms = FakeSms()
-    once = Sending(ALICE, BOB, ALICE, Service.VOICE, NOW + 120, lambda _: token)
+
+    async def signed(x5c: bool) -> str:
+        return token
+
+    once = Sending(ALICE, BOB, ALICE, Service.VOICE, NOW + 120, signed)
     await carriers(sms, Carriage.REFERENCE).send(once, NOW)
     scene = Scene(reference_hosts=frozenset({"spin.alpha.example"}))
     scene.poster.documents[f"https://spin.alpha.example/r/{'A' * 15}B"] = token.encode()
