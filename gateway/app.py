@@ -23,6 +23,7 @@ from gateway.calls.record import CallRecordFile
 from gateway.calls.state import CallTable
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.directory.sealing import CallerKeys
 from gateway.directory_source import directory_seconds, make_directory_source
 from gateway.http.admin import admin_application
 from gateway.http.listener import HttpListener
@@ -137,7 +138,8 @@ class Gateway:
             "enum": (self._enum, settings.enum.budget_seconds if settings.enum else 0.0),
             "spin": (self._spin.source if self._spin is not None else None, seconds),
         }
-        sources, limits = timed_sources(settings, made), resolver_limits(settings)
+        unshared = self._directory.personal if self._directory is not None else CallerKeys()
+        sources, limits = timed_sources(settings, made), resolver_limits(settings, unshared)
         resolver = Resolver(sources, self._mappings, wall_clock=time.time, limits=limits)
         if self._spin is not None:
             self._spin.find_with(resolver, sources, limits)

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from discovery.directory.identifier import Identifier, Scheme
 from discovery.directory.merging import ProvenRecord, merge
 from discovery.directory.prefix_map import PrefixMap, read_prefix_map
 from discovery.directory.reason import Refused
+from discovery.directory.sealed_maps import open_maps
 from discovery.directory.selection import select
 from discovery.model import Assurance, FoundUri, Outcome, Service
 from discovery.sources import SourceAnswer
@@ -26,6 +27,7 @@ from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.directory.keys import EcKey, TrustedChains
+from gateway.directory.sealing import CallerKeys, load_caller_keys
 from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
 from gateway.directory_log.auditing import LogAuditor
 from gateway.directory_log.trust import trusted_logs
@@ -41,13 +43,14 @@ NAME: Final = "directory"
 class SourcePolicy:
     """What of a record is used: by logged ones only or any, for users of which domains, which tags.
 
-    `budget`: seconds for all directories together.
+    `budget`: seconds for all directories together; `sealed_keys`: what callers of ours can open.
     """
 
     budget: float
     require_logged: bool = False
     own_domains: frozenset[str] = frozenset()
     tags: tuple[str, ...] = ()
+    sealed_keys: CallerKeys = field(default_factory=CallerKeys)
 
 
 class DirectorySource:
@@ -75,6 +78,11 @@ class DirectorySource:
         self._clients = tuple(clients)
         self._auditor = auditor
 
+    @property
+    def personal(self) -> CallerKeys:
+        """Callers who may be answered otherwise than others."""
+        return self._policy.sealed_keys
+
     async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
         if self._auditor is not None:
             self._auditor.begin()
@@ -85,7 +93,7 @@ class DirectorySource:
         answers, failures = await self.ask_all(connections, csi, service)
         if not answers:
             return SourceAnswer(Outcome.UNAVAILABLE, "; ".join(failures))
-        return self._concluded(answers, failures, service)
+        return self._concluded(answers, failures, service, caller)
 
     async def ask_all(
         self, connections: Collection[DirectoryConnection], csi: Identifier, service: Service | None
@@ -123,7 +131,7 @@ class DirectorySource:
         return [self._connections[each.url] for each in names if each.url in self._connections]
 
     def _concluded(
-        self, answers: list[CheckedAnswer], failures: list[str], service: Service
+        self, answers: list[CheckedAnswer], failures: list[str], service: Service, caller: str
     ) -> SourceAnswer:
         merged = merge([record for answer in answers for record in answer.records])
         trouble = "; ".join(failures)
@@ -138,17 +146,18 @@ class DirectorySource:
         (record,) = merged.records
         if self._policy.require_logged and not record.logged:
             return SourceAnswer(Outcome.REFUSED, "record is not logged")
-        uris = self._uris(record, service)
+        uris = self._uris(record, service, caller)
         if not uris:
             return SourceAnswer(Outcome.NOT_FOUND, trouble)
         return SourceAnswer(Outcome.FOUND, trouble, uris)
 
-    def _uris(self, proven: ProvenRecord, service: Service) -> tuple[FoundUri, ...]:
+    def _uris(self, proven: ProvenRecord, service: Service, caller: str) -> tuple[FoundUri, ...]:
         maps = select(
             proven.record,
             service,
             own_domains=self._policy.own_domains,
             wanted_tags=self._policy.tags,
+            opened=open_maps(proven.record, self._policy.sealed_keys.of(caller)),
         )
         assurance = Assurance.LOGGED if proven.logged else Assurance.SIGNED
         # Places instead of prio: what is equal there was ordered without favour already.
@@ -195,7 +204,11 @@ def make_directory_source(
         for url, thumbprint in pinned.items()
     ]
     policy = SourcePolicy(
-        settings.budget_seconds, settings.require_logged, own_domains, settings.tags
+        settings.budget_seconds,
+        settings.require_logged,
+        own_domains,
+        settings.tags,
+        load_caller_keys(settings.sealed_key),
     )
     return DirectorySource(
         connections,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from discovery.enum.dnssec.anchor import trust_anchor
 from discovery.enum.dnssec.limits import Limits
@@ -29,12 +29,13 @@ def timed_sources(
     ]
 
 
-def resolver_limits(settings: Discovery) -> ResolverLimits:
-    """Return the limits of the resolver."""
+def resolver_limits(settings: Discovery, unshared: Container[str] = frozenset()) -> ResolverLimits:
+    """Return the limits of the resolver; `unshared`: callers whose answers are theirs alone."""
     required = settings.required_assurance
     return ResolverLimits(
         budget=settings.budget_seconds,
         negative=settings.negative_seconds,
+        unshared=unshared,
         required={
             Service.VOICE: Assurance(required.voice),
             Service.VIDEO: Assurance(required.video),

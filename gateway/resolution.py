@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +34,7 @@ class ResolverLimits:
 
     budget: for all sources together; negative: how long a number not found is not asked for
     again; share_answers: whether what one caller's question found serves other callers' calls;
+    unshared: callers (digits) for whom maps may be sealed, who neither give nor take it;
     required: the assurance a service's URIs need at least, `signed` where it is not named;
     max_under_way: different questions at once; max_negative: numbers not found remembered.
     """
@@ -41,6 +42,7 @@ class ResolverLimits:
     budget: float = 30.0
     negative: float = 10.0
     share_answers: bool = True
+    unshared: Container[str] = frozenset()
     required: Mapping[Service, Assurance] = field(default_factory=dict)
     max_under_way: int = 2000
     max_negative: int = 10_000
@@ -245,7 +247,9 @@ class Resolver:
             self._not_found.popitem(last=False)
 
     def _key(self, question: _Question) -> CacheKey:
-        caller = "" if self._limits.share_answers else question.caller
+        limits = self._limits
+        shared = limits.share_answers and question.caller not in limits.unshared
+        caller = "" if shared else question.caller
         return CacheKey(question.number, question.service, caller)
 
 

@@ -22,11 +22,13 @@ def select(
     *,
     own_domains: Collection[str] = (),
     wanted_tags: Iterable[str] = (),
+    opened: Iterable[Map] = (),
 ) -> tuple[Map, ...]:
     """Return the maps to use for a service, best first; only one where the owner says `first`.
 
     own_domains: the sender's provider; wanted_tags: those the sender looks for, such as
-    `business`: where maps carry one, only these are left; where none does, nothing is lost.
+    `business`: where maps carry one, only these are left; where none does, nothing is lost;
+    opened: sealed maps that were for this sender, which come before those for everybody.
     """
     fitting = [
         each
@@ -35,7 +37,10 @@ def select(
     ]
     wanted = frozenset(wanted_tags)
     tagged = [each for each in fitting if wanted.intersection(each.tags)]
-    chosen = sorted(tagged or fitting, key=lambda each: _rank(record, each))
+    personal = sorted(
+        (each for each in opened if service in each.services), key=lambda each: _rank(record, each)
+    )
+    chosen = personal + sorted(tagged or fitting, key=lambda each: _rank(record, each))
     return tuple(chosen[:1] if record.selection is Selection.FIRST else chosen)
 
 

@@ -6,20 +6,23 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from rich.markup import escape
 
 from discovery.directory.client import CheckedAnswer
 from discovery.directory.identifier import Identifier, identifier_of
 from discovery.directory.reason import Refused
 from discovery.directory.record import MAX_LIFETIME, Map, Record, Selection
+from discovery.directory.sealed_maps import SealedMap, open_maps, seal_maps
 from discovery.model import Service
 from discovery.service_uri import MalformedServiceUri, parse_service_uri
+from gateway.cli import directory_sealing
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
 from gateway.cli.run import Json
 from gateway.config.base import split_endpoint
@@ -71,6 +74,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command(name="object")(object_to_claims)
     app.command()(release)
     app.command()(lookup)
+    directory_sealing.add_commands(app)
 
 
 def register(
@@ -78,9 +82,11 @@ def register(
     directory: Directory,
     key: KeyFile,
     uri: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--uri", help="SERVICE[,SERVICE]=URI, the preferred one first; repeat."),
-    ],
+    ] = None,
+    sealed_for: directory_sealing.SealedFor = None,
+    group: directory_sealing.Group = None,
     authority: AuthorityUrl = None,
     code: Code = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Tag of the URIs.")] = None,
@@ -96,7 +102,10 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Prove control over a number, and register where it is reached."""
-    maps = tuple(_map(text, place, tuple(tag or ())) for place, text in enumerate(uri, 1))
+    maps = tuple(_map(text, place, tuple(tag or ())) for place, text in enumerate(uri or (), 1))
+    sealed = directory_sealing.read_sealed(sealed_for or (), group or (), _map)
+    if not maps and not sealed:
+        usage_error("give a --uri, or --sealed-for or --group")
     selection = Selection.ALL if every else Selection.FIRST
     _put(
         _Owner(csi, directory, authority, key, trust_anchors, nameserver, release, as_json),
@@ -104,6 +113,7 @@ def register(
         code,
         selection=selection,
         new=new,
+        sealed=sealed,
     )
 
 
@@ -182,12 +192,15 @@ def lookup(
         Path | None, typer.Option("--token-file", help="File with our bearer token.")
     ] = None,
     service: Annotated[Service | None, typer.Option(help="What the number is wanted for.")] = None,
+    sealed_key: directory_sealing.SealedKey = None,
+    group_secret: directory_sealing.GroupSecret = None,
     trust_anchors: Trust = None,
     nameserver: Nameserver = None,
     as_json: Json = False,
 ) -> None:
     """Look a number up in one directory, and show how each record is proven."""
     identifier = _identifier(csi)
+    keys = directory_sealing.read_keys(sealed_key or (), group_secret or ())
     try:
         token = token_file.read_text("utf-8").partition("\n")[0].strip() if token_file else None
         anchors = x509.load_pem_x509_certificates(owner_trust_anchors.read_bytes())
@@ -211,7 +224,7 @@ def lookup(
         answer = asyncio.run(_with_client(trust_anchors, nameserver, ask))
     except DirectoryFailed as error:
         failure(str(error))
-    _show(answer, as_json)
+    _show(answer, as_json, keys)
     raise typer.Exit(0 if answer.records else EXIT_FAILED)
 
 
@@ -267,6 +280,7 @@ def _put(
     *,
     selection: Selection = Selection.FIRST,
     new: bool = False,
+    sealed: tuple[SealedMap, ...] = (),
 ) -> None:
     """Certify, asking for the code where it is needed, then register."""
 
@@ -280,6 +294,7 @@ def _put(
             x5u=x5u,
             new=new,
             selection=selection,
+            sealed=seal_maps(owner.csi, seq, sealed) if sealed else (),
         )
 
     def with_code(given: str | None) -> Callable[[OwnerClient], Awaitable[dict[str, Any]]]:
@@ -350,7 +365,7 @@ async def _with_client(
         await resolver.close()
 
 
-def _show(answer: CheckedAnswer, as_json: bool) -> None:
+def _show(answer: CheckedAnswer, as_json: bool, keys: Sequence[X25519PrivateKey]) -> None:
     for proven in answer.records:
         record = proven.record
         if as_json:
@@ -362,15 +377,18 @@ def _show(answer: CheckedAnswer, as_json: bool) -> None:
         for each in sorted(record.maps, key=lambda one: one.prio):
             names = ",".join(each.services)
             console.print(f"  {each.prio:5} {names:12} [green]{escape(each.uri)}[/]")
+        for each in open_maps(record, keys):
+            names = ",".join(each.services)
+            console.print(f"  sealed for you: {names:12} [green]{escape(each.uri)}[/]")
     if as_json:
-        emit_json(_document(answer))
+        emit_json(_document(answer, keys))
     else:
         for why in answer.refused:
             console.print(f"[red]record refused:[/] {escape(str(why))}")
         console.print(f"{answer.directory}: [bold]{answer.status}[/]")
 
 
-def _document(answer: CheckedAnswer) -> dict[str, object]:
+def _document(answer: CheckedAnswer, keys: Sequence[X25519PrivateKey]) -> dict[str, object]:
     return {
         "directory": answer.directory,
         "status": str(answer.status),
@@ -380,6 +398,7 @@ def _document(answer: CheckedAnswer) -> dict[str, object]:
                 **proven.evidence.document(),
                 "key": proven.thumbprint,
                 "logged": proven.logged,
+                "opened": [each.claim() for each in open_maps(proven.record, keys)],
                 "usable_until": int(proven.usable_until),
             }
             for proven in answer.records

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from gateway.config.base import Count, FilePath, Flag, Seconds, Section, Text
 from gateway.config.oob import ServiceUrl
+from gateway.config.sealed_maps import SealedKeySection
 
 
 class DirectoryServer(Section):
@@ -95,6 +96,11 @@ class DirectoryClientSection(Section):
     )
     prefix_map_key: FilePath | None = Field(
         default=None, description="PEM public key (P-256) of whoever signs the map."
+    )
+    sealed_key: tuple[SealedKeySection, ...] = Field(
+        default=(),
+        max_length=1_000,
+        description="Keys that open maps which owners sealed for some of our callers.",
     )
     server: tuple[DirectoryServer, ...] = Field(
         default=(), max_length=64, description="The directories, and how we may ask them."

@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gateway.config import directory
+from gateway.config import directory, sealed_maps
 from gateway.config.root import Config
 
 _HEADING: Final = """\
@@ -83,6 +83,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "discovery.directory.server.log_labels": (
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
     ),
+    **sealed_maps.EXAMPLES,
     "discovery.enum.tree.suffix": "e164.edge.example",
     "discovery.enum.tree.ds": [
         "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"
@@ -193,6 +194,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
 }
 _SHOWN: Final = frozenset(
     {
+        *sealed_maps.SHOWN,
         "listen.certificate",
         "listen.key",
         "listen.advertise",
