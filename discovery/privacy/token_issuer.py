@@ -102,9 +102,13 @@ class TokenIssuer:
         *,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._keys = sorted(keys, key=lambda key: key.not_before, reverse=True)
         self._quota = quota
         self._random = random
+        self.replace_keys(keys)
+
+    def replace_keys(self, keys: Iterable[IssuerKey]) -> None:
+        """Sign with these keys from now on."""
+        self._keys = sorted(keys, key=lambda key: key.not_before, reverse=True)
 
     def directory(self, request_uri: str, now: float) -> IssuerDirectory:
         """Return what clients need to know, the newest key first."""
@@ -114,16 +118,23 @@ class TokenIssuer:
     def issue(self, request: bytes, client: str, now: float) -> bytes:
         """Sign `application/private-token-request` for a client within its quota.
 
-        Takes some 7 ms of the processor. Raises PrivacyError: MALFORMED, NOT_ACCEPTED (token
-        type), KEY_UNKNOWN, all three to be answered 422 (RFC 9578 section 6.2); QUOTA_USED_UP,
-        OVERLOADED, SIGNING_FAILED.
+        Takes some 7 ms of the processor. Raises PrivacyError as `admit` does, SIGNING_FAILED.
+        """
+        key, blinded = self.admit(request, client, now)
+        return blind_sign(key.private, blinded, self._random)
+
+    def admit(self, request: bytes, client: str, now: float) -> tuple[IssuerKey, bytes]:
+        """Count a request to the client's quota; return the key and what it is to sign blindly.
+
+        For whoever signs elsewhere. Raises PrivacyError: MALFORMED, NOT_ACCEPTED (token type),
+        KEY_UNKNOWN, all three to be answered 422 (RFC 9578 section 6.2); QUOTA_USED_UP, OVERLOADED.
         """
         parsed = parse_token_request(request)
         key = self._find(parsed.truncated_key_id, now)
         if int.from_bytes(parsed.blinded, "big") >= key.public.rsa.n:
             raise PrivacyError(Fault.MALFORMED, "blinded message is out of range")
         self._quota.take(client, now)
-        return blind_sign(key.private, parsed.blinded, self._random)
+        return key, parsed.blinded
 
     def _find(self, truncated_key_id: int, now: float) -> IssuerKey:
         for key in self._keys:

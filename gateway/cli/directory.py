@@ -12,7 +12,12 @@ from typing import Annotated, Final
 import typer
 import uvloop
 
-from gateway.cli import directory_monitor, directory_owner, directory_witness
+from gateway.cli import (
+    directory_monitor,
+    directory_oblivious,
+    directory_owner,
+    directory_witness,
+)
 from gateway.cli.output import console, emit_json, usage_error
 from gateway.cli.run import ConfigFile, Json
 from gateway.config import ConfigError
@@ -100,3 +105,4 @@ async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: 
 directory_owner.add_commands(app)
 app.command()(directory_monitor.monitor)
 app.command()(directory_witness.witness)
+directory_oblivious.add_commands(app)

@@ -1,7 +1,7 @@
-"""The annotated examples `configs/edge.toml` and `configs/directory.toml`, written from the models.
+"""The annotated examples in `configs`: edge, directory, issuer and relay, written from the models.
 
-`python -m gateway.config.reference` prints the first, with `directory` behind it the second; a test
-holds the files to them, so that they cannot age.
+`python -m gateway.config.reference` prints `edge.toml`, with the name of another behind it that
+one; a test holds the files to them, so that they cannot age.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gateway.config import directory, sealed_maps
+from gateway.config import directory, oblivious_services, sealed_maps
 from gateway.config.root import Config
 
 _HEADING: Final = """\
@@ -228,9 +228,22 @@ def edge_toml() -> str:
 
 def directory_toml() -> str:
     """Return the text of the annotated example of a directory service (TOML 1.0)."""
-    heading = _HEADING.replace("spingate check -c FILE", "spingate directory run -c FILE")
-    table = _table(directory.DirectoryConfig, "", repeated=False)
-    return heading + "".join(table).rstrip() + "\n"
+    return _service_toml(directory.DirectoryConfig, "directory run")
+
+
+def issuer_toml() -> str:
+    """Return the text of the annotated example of a token issuer (TOML 1.0)."""
+    return _service_toml(oblivious_services.IssuerConfig, "directory issuer")
+
+
+def relay_toml() -> str:
+    """Return the text of the annotated example of a relay (TOML 1.0)."""
+    return _service_toml(oblivious_services.RelayConfig, "directory relay")
+
+
+def _service_toml(model: type[BaseModel], command: str) -> str:
+    heading = _HEADING.replace("spingate check -c FILE", f"spingate {command} -c FILE")
+    return heading + "".join(_table(model, "", repeated=False)).rstrip() + "\n"
 
 
 def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
@@ -269,7 +282,7 @@ def _key(key: str, name: str, field: FieldInfo) -> list[str]:
     example = _examples().get(key, shown)
     if example is None:
         example = [] if default == () else _examples()[key]
-    commented = default is None and key not in _SHOWN | directory.SHOWN
+    commented = default is None and key not in _SHOWN | directory.SHOWN | oblivious_services.SHOWN
     if default is PydanticUndefined:
         facts.append("required")
     elif default is None:
@@ -281,7 +294,8 @@ def _key(key: str, name: str, field: FieldInfo) -> list[str]:
 
 
 def _examples() -> dict[str, Any]:
-    return {**directory.EXAMPLES, **_EXAMPLES}
+    services = {**oblivious_services.ISSUER_EXAMPLES, **oblivious_services.RELAY_EXAMPLES}
+    return {**services, **directory.EXAMPLES, **_EXAMPLES}
 
 
 def _facts(name: str, field: FieldInfo) -> str:
@@ -319,5 +333,12 @@ def _toml(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+WRITTEN: Final = {
+    "edge": edge_toml,
+    "directory": directory_toml,
+    "issuer": issuer_toml,
+    "relay": relay_toml,
+}
+
 if __name__ == "__main__":
-    sys.stdout.write(directory_toml() if sys.argv[1:] == ["directory"] else edge_toml())
+    sys.stdout.write(WRITTEN[(sys.argv[1:] or ["edge"])[0]]())

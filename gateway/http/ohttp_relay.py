@@ -2,6 +2,8 @@
 
 `POST /relay/{name}` goes to the gateway configured under that name and to nowhere else. The relay
 knows who asks and not what; it passes on the content and nothing besides, and logs no sender.
+`GET /relay/{name}` gives the gateway's key configurations from one copy for all, so that a gateway
+that answers the relay cannot tell clients apart by their keys (section 7).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -20,8 +22,9 @@ from discovery.privacy.ohttp import MAX_REQUEST, MAX_RESPONSE, PROBLEM_MEDIA_TYP
 from discovery.spin.limits import RateLimit, SlidingWindow
 from gateway.http.connection_age import ConnectionAges
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
-from gateway.http.guard import GuardPolicy, check_url
+from gateway.http.guard import GuardPolicy, IpNetwork, check_url
 from gateway.http.ohttp_gateway import read_octets
+from gateway.http.ohttp_key_copies import KEYS_MEDIA_TYPE, KeyCopies
 from gateway.http.problem import Problem
 from gateway.http.service_client import ServiceClient
 
@@ -31,6 +34,7 @@ RELAY_PATH: Final = "/relay/{name}"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _MAX_PROBLEM: Final = 4_096
 _IPV6_NETWORK: Final = 64
+_KEYS_MAX_AGE: Final = 600
 
 
 class Poster(Protocol):
@@ -58,7 +62,8 @@ class OhttpRelay:
     """Forwards to a few gateways for anybody, so many a source.
 
     gateways: https URLs by the name in our path; guard: what such a URL may look like. per_source:
-    for an IPv4 address or an IPv6 /64. wall_clock: epoch seconds. Raises
+    for an IPv4 address or an IPv6 /64. allow: networks of clients, everybody where empty. copies:
+    of the gateways' key configurations, None to give none out. wall_clock: epoch seconds. Raises
     gateway.http.guard.UrlRefused from the constructor for a URL that is none.
     """
 
@@ -69,6 +74,8 @@ class OhttpRelay:
         *,
         guard: GuardPolicy | None = None,
         per_source: RateLimit | None = None,
+        allow: Sequence[IpNetwork] = (),
+        copies: KeyCopies | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         for url in gateways.values():
@@ -76,6 +83,8 @@ class OhttpRelay:
         self._gateways = dict(gateways)
         self._poster = poster
         self._sources = SlidingWindow(per_source or RateLimit(600, 60.0))
+        self._allow = tuple(allow)
+        self._copies = copies
         self._wall_clock = wall_clock
         self._ages = ConnectionAges()
         self.forwarded = 0
@@ -84,6 +93,16 @@ class OhttpRelay:
     def add_to(self, application: web.Application) -> None:
         """Add the resource to an application that has the `problems` middleware."""
         application.router.add_post(RELAY_PATH, self._post)
+        application.router.add_get(RELAY_PATH, self._keys, allow_head=False)
+
+    async def _keys(self, request: web.Request) -> web.Response:
+        self._admit(request)
+        copy = None if self._copies is None else self._copies.get(request.match_info["name"])
+        if copy is None:
+            raise Problem(503 if self._copies else 404, headers=_NO_STORE)
+        headers = {"Cache-Control": f"max-age={_KEYS_MAX_AGE}"}
+        answer = web.Response(body=copy, content_type=KEYS_MEDIA_TYPE, headers=headers)
+        return self._ages.retire(request, answer)
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
@@ -92,12 +111,19 @@ class OhttpRelay:
             self.refused[problem.status] += 1
             raise
 
-    async def _forward(self, request: web.Request) -> web.Response:
+    def _admit(self, request: web.Request) -> str:
+        """Return the URL behind the name. Raises Problem: 403, 404, 429."""
         url = self._gateways.get(request.match_info["name"])
         if url is None:
             raise Problem(404, headers=_NO_STORE)
+        if self._allow and not _is_in(request.remote, self._allow):
+            raise Problem(403, headers=_NO_STORE)
         if not self._sources.take(_source(request.remote), self._wall_clock()):
             raise Problem(429, headers={"Retry-After": "1", **_NO_STORE})
+        return url
+
+    async def _forward(self, request: web.Request) -> web.Response:
+        url = self._admit(request)
         body = await read_octets(request, REQUEST_MEDIA_TYPE, MAX_REQUEST)
         if not body:
             raise Problem(400, "no content", headers=_NO_STORE)
@@ -131,6 +157,15 @@ def _passed_on(answer: Fetched) -> web.Response:
         body = answer.body[:_MAX_PROBLEM]
         return web.Response(status=answer.status, body=body, content_type=kind, headers=_NO_STORE)
     raise Problem(503 if answer.status == 503 else 502, headers=_NO_STORE)
+
+
+def _is_in(remote: str | None, networks: Sequence[IpNetwork]) -> bool:
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in network for network in networks)
 
 
 def _source(remote: str | None) -> str:

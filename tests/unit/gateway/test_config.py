@@ -13,10 +13,14 @@ from gateway.config.base import NumberSet, split_endpoint
 from gateway.config.directory import DirectoryConfig
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import load_file
-from gateway.config.reference import directory_toml, edge_toml
+from gateway.config.oblivious_services import IssuerConfig, RelayConfig
+from gateway.config.reference import WRITTEN
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 DIRECTORIES = {"directory.toml", "dp.toml"}
+ISSUERS = {"issuer.toml"}
+RELAYS = {"relay.toml"}
+OTHERS = DIRECTORIES | ISSUERS | RELAYS
 MINIMAL = """
 [provider]
 domain = "edge.example"
@@ -40,7 +44,7 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(
     "path",
-    sorted(path for path in CONFIGS.glob("*.toml") if path.name not in DIRECTORIES),
+    sorted(path for path in CONFIGS.glob("*.toml") if path.name not in OTHERS),
     ids=lambda path: path.name,
 )
 def test_every_shipped_configuration_loads(path: Path) -> None:
@@ -56,13 +60,18 @@ def test_the_shipped_configurations_of_directories_load(name: str) -> None:
     assert config.authority.certificate_days == 7.0
 
 
-@pytest.mark.parametrize(
-    ("name", "written"), [("edge.toml", edge_toml), ("directory.toml", directory_toml)]
-)
+def test_the_shipped_configurations_of_issuers_and_relays_load() -> None:
+    for name in sorted(ISSUERS):
+        assert load_file(CONFIGS / name, IssuerConfig, {}).issuer.state_directory.is_absolute()
+    for name in sorted(RELAYS):
+        assert load_file(CONFIGS / name, RelayConfig, {}).relay.certificate.is_absolute()
+
+
+@pytest.mark.parametrize(("name", "written"), WRITTEN.items())
 def test_the_annotated_examples_are_those_the_models_write(
     name: str, written: Callable[[], str]
 ) -> None:
-    assert (CONFIGS / name).read_text(encoding="utf-8") == written()
+    assert (CONFIGS / f"{name}.toml").read_text(encoding="utf-8") == written()
 
 
 def test_a_minimal_file_is_enough(tmp_path: Path) -> None:

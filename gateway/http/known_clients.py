@@ -1,0 +1,89 @@
+"""Clients that an operator named: known by a bearer token or by a name in their TLS certificate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import SecretStr
+
+from gateway.config.files import read_secret
+from gateway.config.load import ConfigError
+from gateway.http.callback import bearer_of
+from gateway.http.problem import Problem
+from stir.oob.rate import Rate, TokenBuckets
+
+_SHORTEST_TOKEN: Final = 16
+_FAILURES: Final = Rate(0.5, 20.0)
+_LATER: Final = {"Retry-After": "60"}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownClient:
+    """A client: SHA-256 of its bearer token, or a name its TLS certificate has."""
+
+    name: str
+    token_digest: bytes | None = field(default=None, repr=False)
+    domain: str | None = None
+
+
+class KnownClients:
+    """Tells who a request is from; failures from one address are limited."""
+
+    def __init__(self, clients: Iterable[KnownClient]) -> None:
+        every = tuple(clients)
+        self._by_token = {each.token_digest: each for each in every if each.token_digest}
+        self._by_domain = {each.domain: each for each in every if each.domain}
+        self._failures = TokenBuckets(_FAILURES)
+
+    def identify(self, request: web.Request, now: float) -> str:
+        """Return the client's name. Raises Problem: 401, 429 after many of these."""
+        client = self._find(request)
+        if client is not None:
+            return client.name
+        if not self._failures.take(request.remote or "", now):
+            raise Problem(429, "too many requests of nobody known", headers=dict(_LATER))
+        raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
+
+    def _find(self, request: web.Request) -> KnownClient | None:
+        token = bearer_of(request)
+        if token is not None:
+            # Found by its digest: how long that takes tells nothing about the token.
+            return self._by_token.get(token_digest(token))
+        if "Authorization" in request.headers:
+            return None
+        for name in _certificate_names(request):
+            if name in self._by_domain:
+                return self._by_domain[name]
+        return None
+
+
+def token_digest(token: str) -> bytes:
+    """Return what a bearer token is found by."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def read_client(
+    name: str, token: SecretStr | None, file: Path | None, domain: str | None, key: str
+) -> KnownClient:
+    """Make a client of its section `key`. Raises ConfigError for a token that is short."""
+    if domain is not None:
+        return KnownClient(name, domain=domain)
+    secret = read_secret(token, file, f"{key}.token")
+    if len(secret) < _SHORTEST_TOKEN:
+        raise ConfigError(f"{key}.token", f"needs {_SHORTEST_TOKEN} characters or more")
+    return KnownClient(name, token_digest(secret))
+
+
+def _certificate_names(request: web.Request) -> list[str]:
+    """The dNSNames of the client's TLS certificate, which the listener has verified."""
+    transport = request.transport
+    certificate: dict[str, Any] | None = (
+        transport.get_extra_info("peercert") if transport is not None else None
+    )
+    names = (certificate or {}).get("subjectAltName", ())
+    return [value.lower() for kind, value in names if kind == "DNS"]

@@ -1,0 +1,109 @@
+"""The relay of Oblivious HTTP as `spingate directory relay` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+
+from discovery.spin.limits import RateLimit
+from gateway.config.load import ConfigError
+from gateway.config.oblivious_services import RelayConfig
+from gateway.dns import DnsResolver
+from gateway.http.fetch import AddressSource, client_context
+from gateway.http.guard import HTTPS_PORT, GuardPolicy, UrlRefused
+from gateway.http.listener import HttpListener, ListenerLimits
+from gateway.http.ohttp_key_copies import KeyCopies
+from gateway.http.ohttp_relay import KeptConnections, OhttpRelay
+from gateway.http.problem import problems
+from gateway.http.service_client import ServiceClient
+from gateway.keys import check_pair
+from gateway.services import dns_resolver, server_context
+
+_log = structlog.get_logger("ohttp_relay")
+_TOLD_SECONDS: Final = 3_600.0
+_AT_ONCE: Final = 256
+
+
+class RelayService:
+    """A relay that leads to its targets and nowhere else.
+
+    What is logged: once an hour how many requests were passed on and refused, never of whom.
+    Raises ConfigError from the constructor and from `start`. dns: None for [dns] of the
+    configuration. wall_clock: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        *,
+        dns: AddressSource | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        section = config.relay
+        check_pair(section.certificate, section.key, "relay")
+        try:
+            context = client_context(section.trust_anchors)
+        except OSError:
+            raise ConfigError("relay.trust_anchors", "cannot be read as PEM certificates") from None
+        self._own_dns: DnsResolver | None = None
+        if dns is None:
+            dns = self._own_dns = dns_resolver(config.dns)
+        self._client = ServiceClient(dns, context, total=_AT_ONCE)
+        targets = {target.name: target.url for target in config.target}
+        self._copies = KeyCopies(targets, self._client, section.keys_seconds)
+        ports = frozenset(urlsplit(url).port or HTTPS_PORT for url in targets.values())
+        try:
+            self.relay = OhttpRelay(
+                targets,
+                KeptConnections(self._client, timeout=section.timeout_seconds),
+                guard=GuardPolicy(ports=ports),
+                per_source=RateLimit(section.requests_per_minute, 60.0),
+                allow=[ipaddress.ip_network(network) for network in section.allow_networks],
+                copies=self._copies,
+                wall_clock=wall_clock,
+            )
+        except (UrlRefused, ValueError) as error:
+            raise ConfigError("target", str(error)) from None
+        application = web.Application(middlewares=[problems])
+        self.relay.add_to(application)
+        self.listener = HttpListener(
+            application,
+            section.address,
+            section.port,
+            tls=server_context(section.certificate, section.key),
+            limits=ListenerLimits(section.max_connections, section.max_connections_per_source),
+        )
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Listen."""
+        stack = self._stack
+        if self._own_dns is not None:
+            stack.push_async_callback(self._own_dns.close)
+        stack.push_async_callback(self._client.close)
+        try:
+            await self.listener.start()
+        except OSError as error:
+            await stack.aclose()
+            raise ConfigError("relay.port", str(error)) from None
+        stack.push_async_callback(self.listener.stop)
+        for work, name in ((self._copies.follow(), "relay keys"), (self._tell(), "relay counts")):
+            stack.callback(asyncio.create_task(work, name=name).cancel)
+
+    async def stop(self) -> None:
+        """Stop listening, and close everything."""
+        await self._stack.aclose()
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_TOLD_SECONDS)
+            refused = {str(status): count for status, count in self.relay.refused.items()}
+            _log.info("so far", forwarded=self.relay.forwarded, refused=refused)
