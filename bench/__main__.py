@@ -122,10 +122,10 @@ def directory(
     largest: Annotated[int, typer.Option(help="Most records.", min=1_000)] = 1_000_000,
     as_json: Json = False,
 ) -> None:
-    """Plain lookups at a directory of 1,000 to 1,000,000 records: rate, delays, memory, disk."""
+    """Lookups, plain and oblivious, at a directory of 1,000 to 1,000,000 records."""
 
-    async def run(folder: Path, _say: Callable[[str], None]) -> dict[str, Any]:
-        return await directory_bench.measure(folder, seconds, largest)
+    async def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+        return await directory_bench.measure(folder, seconds, largest, say)
 
     found = _run(run, as_json)
     if not as_json:

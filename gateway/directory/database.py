@@ -17,6 +17,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.directory.point_reads import PointReads
+
 metadata: Final = MetaData()
 _SQLITE_SCHEMES: Final = "sqlite+aiosqlite"
 _POSTGRESQL: Final = "postgresql+asyncpg"
@@ -29,6 +31,7 @@ class DirectoryUnavailable(Exception):
 class Database:
     """Connections for reading and for writing.
 
+    `point_reads` reads by a key without a thread between, None where the database is no file.
     url: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`. Raises
     ValueError for another URL or a driver that is not installed, without quoting the password.
     """
@@ -48,7 +51,9 @@ class Database:
             self._writer = create_async_engine(parsed, pool_size=writers, max_overflow=0)
         except (NoSuchModuleError, ImportError):
             raise ValueError(f"the driver of {parsed.drivername} is not installed") from None
+        self.point_reads: PointReads | None = None
         if self.is_sqlite:
+            self.point_reads = PointReads(Path(parsed.database or ""))
             _prepare_sqlite(self._reader, immediate=False)
             _prepare_sqlite(self._writer, immediate=True)
 
@@ -88,6 +93,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self.point_reads is not None:
+            self.point_reads.close()
         await self._reader.dispose()
         await self._writer.dispose()
 

@@ -1,7 +1,8 @@
-"""Lookups: one way through for known and unknown identifiers, many of them in one statement.
+"""Lookups: one way through for known and unknown identifiers.
 
-Under load the identifiers asked for while a statement runs are gathered for the next one, so that
-the cost of a statement is shared; an idle directory answers each at once.
+A SQLite file is read at once. Of a database elsewhere many identifiers are read in one statement:
+those asked for while a statement runs are gathered for the next one, so that its cost is shared;
+an idle directory answers each at once.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Lookups:
         directory: str,
         wall_clock: Callable[[], float],
     ) -> None:
+        self._store = store
         self._reader = _BatchReader(store)
         self._log = log
         self._signer = signer
@@ -51,7 +53,9 @@ class Lookups:
 
     async def answer(self, csi: Identifier) -> bytes:
         """Return the body of an answer, always of one size. Raises DirectoryUnavailable."""
-        found = await self._reader.find(str(csi))
+        found = self._store.find_now(str(csi))
+        if found is None:
+            found = await self._reader.find(str(csi))
         now = self._wall_clock()
         records = live(found, now)[:MAX_RECORDS]
         status = status_of(records)

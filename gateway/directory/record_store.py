@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
@@ -14,10 +14,10 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
-    Row,
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -30,6 +30,7 @@ from discovery.directory.holding import Claim
 from discovery.directory.identifier import MAX_IDENTIFIER
 from discovery.directory.registering import Floor
 from gateway.directory.database import Database, metadata
+from gateway.directory.point_reads import sqlite_text
 
 _THUMBPRINT: Final = String(43)
 _records: Final = Table(
@@ -71,6 +72,7 @@ _claims: Final = Table(
 Index("dp_records_until", _records.c.until)
 Index("dp_floors_until", _floors.c.kept_until)
 Index("dp_claims_effective", _claims.c.effective_at)
+_OF_ONE: Final = sqlite_text(select(_records).where(_records.c.csi == bindparam("csi")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,15 @@ class RecordStore:
             for row in rows:
                 found[row.csi].append(_stored(row))
             return found
+
+    def find_now(self, csi: str) -> list[StoredRecord] | None:
+        """Return all records of one identifier, read at once; None where that means to wait."""
+        reads = self._database.point_reads
+        rows = None if reads is None else reads.rows(_OF_ONE, (csi,))
+        if rows is None:
+            return None
+        self.statements += 1
+        return [_stored(row) for row in rows]
 
     @asynccontextmanager
     async def identifier(self, csi: str) -> AsyncIterator[IdentifierTransaction]:
@@ -269,16 +280,17 @@ class IdentifierTransaction:
         )
 
 
-def _stored(row: Row[tuple[object, ...]]) -> StoredRecord:
+def _stored(row: Sequence[Any]) -> StoredRecord:
+    csi, thumbprint, token, digest, chain, drops_others, opted_out, live_at, until, index = row
     return StoredRecord(
-        csi=row.csi,
-        thumbprint=row.thumbprint,
-        token=row.token,
-        digest=row.digest,
-        chain=tuple(json.loads(row.chain)),
-        drops_others=row.drops_others,
-        opted_out=row.opted_out,
-        live_at=row.live_at,
-        until=row.until,
-        log_index=row.log_index,
+        csi=csi,
+        thumbprint=thumbprint,
+        token=token,
+        digest=digest,
+        chain=tuple(json.loads(chain)),
+        drops_others=bool(drops_others),
+        opted_out=bool(opted_out),
+        live_at=live_at,
+        until=until,
+        log_index=index,
     )

@@ -292,10 +292,11 @@ async def test_updates_of_one_key_at_once_leave_the_highest(
     assert [each.record.seq for each in answer.records] == [8]
 
 
-async def test_lookups_at_once_share_statements(
-    world: DirectoryWorld, service: DirectoryService
+async def test_lookups_that_wait_for_the_database_share_statements(
+    world: DirectoryWorld, service: DirectoryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(service, world.owner())
+    monkeypatch.setattr(service.records, "find_now", lambda _csi: None)
     service.records.statements = 0
     csis = [parse_identifier(f"tel:+1415555{n:04d}") for n in range(100)]
     await asyncio.gather(*(service.lookups.answer(csi) for csi in (*csis, *csis)))
