@@ -21,14 +21,14 @@ from discovery.directory.jws import Key, Kind, Signed, Signer, sign
 from discovery.directory.jws import read as read_token
 from discovery.directory.reason import Refusal, Refused
 
-# With the header of binary HTTP around it still within 16 KiB.
+# With the header of binary HTTP around it still within 16 KiB. One record of any size leaves its
+# proof 9,000: 40 hashes and 16 witnesses take 5,000. Two of the largest leave 2,300 each.
 ANSWER_OCTETS: Final = 16_000
 MAX_ANSWER_TOKEN: Final = 2_048
 # A third live key for one identifier is refused at registration: two are a conflict already.
 MAX_RECORDS: Final = 2
 MAX_CHAIN: Final = 2_048
 MAX_CERTIFICATES: Final = 4
-MAX_PROOF: Final = 2_304
 LIFETIME: Final = 300
 SKEW: Final = 60
 _EMPTY_PAD: Final = b',"pad":""}'

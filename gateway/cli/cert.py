@@ -236,20 +236,22 @@ def csr(
 def write_private(path: Path, data: bytes) -> None:
     """Write a new file that only its owner may read, from the first moment on."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        usage_error(f"{path}: {error.strerror}")
+        usage_error(f"{error.filename or path}: {error.strerror}")
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
 
 
 def write_public(path: Path, data: bytes) -> None:
-    """Write a new file; an existing one is never replaced."""
+    """Write a new file, in a new folder if need be; an existing one is never replaced."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(data)
     except OSError as error:
-        usage_error(f"{path}: {error.strerror}")
+        usage_error(f"{error.filename or path}: {error.strerror}")
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:

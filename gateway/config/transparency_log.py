@@ -72,7 +72,7 @@ class TransparencyLog(Section):
         "witnesses, else 0.",
     )
     witness: tuple[LogWitness, ...] = Field(
-        default=(), max_length=8, description="The witnesses asked."
+        default=(), max_length=16, description="The witnesses asked."
     )
 
     @model_validator(mode="after")

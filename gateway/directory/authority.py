@@ -50,6 +50,13 @@ _ID_OCTETS: Final = 16
 _RENEWED_AGAIN: Final = 3600.0
 
 
+class NotSent(Refused):
+    """Nothing was sent, for no fault of who asked: our SMSC or mail server is away."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Refusal.UNDELIVERED, detail)
+
+
 class Courier(Protocol):
     """Brings part 1 of a challenge to the number or mailbox."""
 
@@ -62,7 +69,7 @@ class Courier(Protocol):
     def carries_mail(self) -> bool: ...
 
     async def deliver(self, csi: Identifier, parts: Sequence[str]) -> None:
-        """Send each part its way; raises Refused(UNDELIVERED)."""
+        """Send each part its way; raises Refused(UNDELIVERED), NotSent where nothing went out."""
         ...
 
     async def tell(self, csi: Identifier, claim: Claim) -> None:
@@ -146,7 +153,16 @@ class NumberAuthority:
         routes = 1 if csi.scheme is Scheme.MAILTO else self._courier.routes
         challenge = make_challenge(csi, key.thumbprint, self._random, routes=routes)
         await self._admit(challenge, self._source(source), now)
-        await self._courier.deliver(csi, challenge.sent)
+        try:
+            await self._courier.deliver(csi, challenge.sent)
+        except NotSent:
+            # It counts against nobody, and does not shut a prefix for the day.
+            await self._store.withdraw(challenge.challenge_id)
+            self.outcomes["challenge", "not sent"] += 1
+            raise
+        except Refused:
+            self.outcomes["challenge", "undelivered"] += 1
+            raise
         self.outcomes["challenge", "sent"] += 1
         _log.info("challenge sent", identifier=csi.shown, routes=routes)
         return ChallengeMade(challenge.challenge_id, challenge.part2, routes, now + LIFETIME)
@@ -295,7 +311,7 @@ class NumberAuthority:
         point = PointKeys().key(order.point)
         issued = replace(
             authorization,
-            chain_pem=self._certificate(order.csi, point, now),
+            chain_pem=self._certificate(order.csi, point, authorization.certificate_id, now),
             issued_at=now,
             not_after=now + self._settings.lifetime,
         )
@@ -308,13 +324,15 @@ class NumberAuthority:
         _log.info("certificate issued", identifier=order.csi.shown, by=str(order.operation))
         return issued
 
-    def _certificate(self, csi: Identifier, key: EcKey, now: float) -> str:
+    def _certificate(self, csi: Identifier, key: EcKey, identifier: str, now: float) -> str:
         number = csi.value if csi.scheme is Scheme.TEL else None
+        kind = "Number" if number is not None else "Mailbox"
         issued = issue_sti_certificate(
             self._issuer,
             None if number is None else TnAuthList((One(number),)),
             now,
-            name="SHAKEN number" if number is not None else "Mailbox",
+            # One subject for each holder (RFC 5280 4.1.2.6). Not "SHAKEN": that is the providers'.
+            name=f"{kind} {identifier}",
             lifetime=self._settings.lifetime,
             public_key=key.public_key,
             mail_addresses=() if number is not None else (csi.value,),

@@ -134,6 +134,13 @@ class AuthorityStore:
             )
         return done.rowcount == 1
 
+    async def withdraw(self, challenge_id: str) -> None:
+        """Forget a challenge that was never sent."""
+        async with self._database.writing(challenge_id) as connection:
+            await connection.execute(
+                delete(_challenges).where(_challenges.c.challenge_id == challenge_id)
+            )
+
     async def put(self, authorization: Authorization) -> None:
         """Keep an authorization in the place of the key's former one."""
         async with self._database.writing(authorization.csi) as connection:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import smtplib
-import ssl
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.utils import make_msgid
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -19,12 +14,14 @@ from discovery.directory.holding import Claim
 from discovery.directory.identifier import Identifier, Scheme
 from discovery.directory.reason import Refusal, Refused
 from discovery.spin.segments import split_text
+from gateway.directory.authority import NotSent
+from gateway.directory.mail import MailFailed, MailSubmission
 from gateway.sms.message import OutgoingMessage
-from gateway.sms.transceiver import SmsFailed
+from gateway.sms.transceiver import SmsFailed, SmsFailure
 
 _log = structlog.get_logger("challenges")
-_MAX_MAILS: Final = 100
-_MAIL_THREADS: Final = 2
+# Failures after which nothing has left our side.
+_NOT_SENT: Final = {SmsFailure.NOT_BOUND, SmsFailure.BUSY, SmsFailure.THROTTLED}
 _CLAIMED: Final = (
     "Another device claims this number in the directory. If that is not you, object within "
     "{hours} hours: spingate directory object."
@@ -39,79 +36,12 @@ class TextRoute(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MailSettings:
-    """A submission server (RFC 6409); timeout in seconds."""
-
-    host: str
-    port: int
-    tls: Literal["starttls", "tls", "none"]
-    sender: str
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    timeout: float = 10.0
-
-
-class MailSubmission:
-    """Submits mail, a few at a time in threads of its own; `context` is for TLS."""
-
-    def __init__(self, settings: MailSettings, context: ssl.SSLContext) -> None:
-        self._settings = settings
-        self._context = context
-        self._threads = ThreadPoolExecutor(_MAIL_THREADS, thread_name_prefix="mail")
-        self._under_way = 0
-
-    async def send(self, address: str, subject: str, text: str) -> None:
-        """Submit one mail; raises Refused(UNDELIVERED)."""
-        if self._under_way >= _MAX_MAILS:
-            raise Refused(Refusal.UNDELIVERED, "too many mails wait")
-        self._under_way += 1
-        try:
-            loop = asyncio.get_running_loop()
-            message = self._message(address, subject, text)
-            await loop.run_in_executor(self._threads, self._submit, message)
-        except (OSError, smtplib.SMTPException) as error:
-            detail = type(error).__name__
-            _log.warning("mail not taken", culprit=self._settings.host, detail=detail)
-            raise Refused(Refusal.UNDELIVERED, "the mail server did not take it") from None
-        finally:
-            self._under_way -= 1
-
-    def close(self) -> None:
-        """Wait for mails under way."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-
-    def _message(self, address: str, subject: str, text: str) -> EmailMessage:
-        message = EmailMessage()
-        message["From"] = self._settings.sender
-        message["To"] = address
-        message["Subject"] = subject
-        message["Message-ID"] = make_msgid(domain=self._settings.sender.partition("@")[2])
-        # Nobody's absence note answers it (RFC 3834 5, RFC 8823 3.1).
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(text)
-        return message
-
-    def _submit(self, message: EmailMessage) -> None:
-        settings = self._settings
-        if settings.tls == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.host, settings.port, timeout=settings.timeout, context=self._context
-            )
-        else:
-            server = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout)
-        with server:
-            if settings.tls == "starttls":
-                server.starttls(context=self._context)
-            if settings.user is not None and settings.password is not None:
-                server.login(settings.user, settings.password)
-            server.send_message(message)
-
-
 class Couriers:
     """Delivers challenges, an `authority.Courier`, and tells numbers of claims.
 
     `routes`: one or two SMSCs, or none; source: the sender shown to people, digits or a name.
+    `outcomes` counts messages by (way, what became of it); text messages a second time once the
+    SMSC knows whether they arrived.
     """
 
     def __init__(
@@ -120,6 +50,7 @@ class Couriers:
         self._routes = tuple(routes)
         self._sources = tuple(sources)
         self._mail = mail
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
 
     @property
     def routes(self) -> int:
@@ -139,8 +70,19 @@ class Couriers:
             return_exceptions=True,
         )
         failed = [each for each in sent if isinstance(each, BaseException)]
-        if failed:
-            raise failed[0]
+        if len(failed) == len(texts) or not failed:
+            for each in failed:
+                raise each
+            return
+        # Half of the code is on its way: that counts as sent, though it leads nowhere.
+        raise Refused(Refusal.UNDELIVERED, "one of two messages was not taken: try again later")
+
+    def delivered(self, label: str, arrived: bool) -> None:
+        """Take note of what an SMSC says became of a message, by the label it was sent with."""
+        route, _, shown = label.partition(" ")
+        self.outcomes[route, "arrived" if arrived else "not arrived"] += 1
+        if not arrived:
+            _log.warning("challenge did not arrive", route=route, identifier=shown)
 
     async def tell(self, csi: Identifier, claim: Claim) -> None:
         """Tell whoever has the number now that another key claims it; failing that, the log knows.
@@ -154,23 +96,41 @@ class Couriers:
             if csi.scheme is Scheme.TEL and self._routes:
                 await self._text(0, csi, text)
             elif csi.scheme is Scheme.MAILTO and self._mail is not None:
-                await self._mail.send(csi.value, "A claim on your address", text)
+                await self._post(csi, "A claim on your address", text)
         except Refused as refused:
             _log.warning("holder not told", identifier=csi.shown, detail=refused.detail)
 
     async def _text(self, place: int, csi: Identifier, text: str) -> None:
+        route = f"sms{place + 1}"
         parts = split_text(text, 0)
+        label = f"{route} {csi.shown}"
+        message = OutgoingMessage(self._sources[place], csi.value, parts, label)
         try:
-            await self._routes[place].send(OutgoingMessage(self._sources[place], csi.value, parts))
+            await self._routes[place].send(message)
         except SmsFailed as failed:
+            self.outcomes[route, str(failed.failure)] += 1
             _log.warning("challenge not sent", culprit=failed.culprit, detail=failed.detail)
+            if failed.failure in _NOT_SENT:
+                raise NotSent("no text messages can be sent now: try again later") from None
             raise Refused(Refusal.UNDELIVERED, "the message was not taken") from None
+        self.outcomes[route, "sent"] += 1
 
     async def _mail_code(self, csi: Identifier, code: str) -> None:
-        if self._mail is None:
-            raise Refused(Refusal.UNDELIVERED, "no mail server is configured")
         text = (
             f"Code: {code}\n\nIt lets a device be found under this address. Do not pass it on to "
             "anybody. If you asked for nothing, ignore this message.\n"
         )
-        await self._mail.send(csi.value, "Code for the directory", text)
+        await self._post(csi, "Code for the directory", text)
+
+    async def _post(self, csi: Identifier, subject: str, text: str) -> None:
+        if self._mail is None:
+            raise Refused(Refusal.UNDELIVERED, "no mail server is configured")
+        try:
+            await self._mail.send(csi.value, subject, text)
+        except MailFailed as failed:
+            self.outcomes["mail", "delayed" if failed.temporary else "refused"] += 1
+            _log.warning("mail not taken", culprit=failed.culprit, detail=failed.detail)
+            if failed.temporary:
+                raise NotSent("no mail can be sent now: try again later") from None
+            raise Refused(Refusal.UNDELIVERED, "the mail server refuses the address") from None
+        self.outcomes["mail", "sent"] += 1

@@ -8,12 +8,15 @@ an idle directory answers each at once.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
-from typing import Final
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Literal
+
+import structlog
 
 from discovery.directory.answer import (
-    MAX_PROOF,
     MAX_RECORDS,
     Answer,
     LoggedRecord,
@@ -22,17 +25,24 @@ from discovery.directory.answer import (
 )
 from discovery.directory.identifier import Identifier
 from discovery.directory.jws import Signer
+from discovery.directory.reason import Refusal, Refused
 from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import RecordStore, StoredRecord, live
 from gateway.directory_log.log import LogUnavailable
 
+_log = structlog.get_logger("directory")
 _BATCH: Final = 64
 _MAX_WAITING: Final = 4_096
+_TOLD_AGAIN: Final = 60.0
+Unproven = Literal["too long", "log unreadable", "not published"]
 
 
 class Lookups:
-    """Answers lookups; `directory` is our URL, `wall_clock` gives epoch seconds."""
+    """Answers lookups; `directory` is our URL, `wall_clock` gives epoch seconds.
+
+    `unproven` counts logged records that were returned without their proof, by why.
+    """
 
     def __init__(
         self,
@@ -50,6 +60,8 @@ class Lookups:
         self._wall_clock = wall_clock
         self.answered = 0
         self.signed = 0
+        self.unproven: Counter[tuple[str, ...]] = Counter()
+        self._told_at = float("-inf")
 
     async def answer(self, csi: Identifier) -> bytes:
         """Return the body of an answer, always of one size. Raises DirectoryUnavailable."""
@@ -73,16 +85,40 @@ class Lookups:
         ]
         self.answered += 1
         self.signed += 1
-        return build_answer(answer, logged, self._signer)
+        return self._built(answer, logged)
+
+    def _built(self, answer: Answer, records: Sequence[LoggedRecord]) -> bytes:
+        """Return the body; proofs that do not fit are left out, the last record's first."""
+        place = len(records)
+        while True:
+            try:
+                return build_answer(answer, records, self._signer)
+            except Refused as refused:
+                if refused.reason is not Refusal.OVERSIZED or not place:
+                    raise
+            place -= 1
+            if records[place].proof is not None:
+                bare = replace(records[place], proof=None)
+                records = [*records[:place], bare, *records[place + 1 :]]
+                self._tell_unproven("too long")
 
     async def _proof(self, record: StoredRecord) -> Mapping[str, object] | None:
         try:
             proof = await self._log.proof("record", record.csi, record.digest, record.log_index)
         except LogUnavailable:
+            self._tell_unproven("log unreadable")
             return None
-        if proof is not None and len(json.dumps(proof)) > MAX_PROOF:
-            return None  # it would not fit; a sender who asks for proofs will not use the record
+        if proof is None and record.log_index is not None:
+            self._tell_unproven("not published")
         return proof
+
+    def _tell_unproven(self, why: Unproven) -> None:
+        """Senders who ask for proofs use no such record: the operator has to know."""
+        self.unproven[(why,)] += 1
+        now = time.monotonic()
+        if now >= self._told_at + _TOLD_AGAIN:
+            self._told_at = now
+            _log.warning("answer without proof", reason=why, culprit="transparency_log")
 
     async def close(self) -> None:
         """Give up what is under way."""

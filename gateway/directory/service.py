@@ -23,11 +23,12 @@ from gateway.directory.access import LookupAccess
 from gateway.directory.api import DirectoryApi, DirectoryApiSettings
 from gateway.directory.authority import AuthoritySettings, Courier, NumberAuthority
 from gateway.directory.authority_store import AuthorityStore
-from gateway.directory.couriers import Couriers, MailSettings, MailSubmission
+from gateway.directory.couriers import Couriers
 from gateway.directory.database import Database, DirectoryUnavailable, sqlite_url
 from gateway.directory.files import DirectoryKeys
 from gateway.directory.log_sink import LogSink, NoLog
 from gateway.directory.lookups import Lookups
+from gateway.directory.mail import MailSettings, MailSubmission
 from gateway.directory.oblivious import (
     ObliviousService,
     host_of,
@@ -85,12 +86,14 @@ class DirectoryService:
         except ValueError as error:
             raise ConfigError("directory.database_url", str(error)) from None
         self._transceivers = [
-            _transceiver(smpp, f"sms[{index}]") for index, smpp in enumerate(config.sms)
+            _transceiver(smpp, f"sms[{index}]", self._delivered)
+            for index, smpp in enumerate(config.sms)
         ]
         self._mail = None if config.mail is None else _mail(config.mail)
-        self._couriers: Courier = couriers or Couriers(
+        self.messages = Couriers(
             self._transceivers, [_source(smpp) for smpp in config.sms], self._mail
         )
+        self._couriers: Courier = couriers or self.messages
         self.records = RecordStore(self._database)
         self._authority_store = AuthorityStore(self._database)
         self.authority = self._make_authority()
@@ -189,8 +192,6 @@ class DirectoryService:
         await self.open()
         if self._kept_log is not None:
             await stack.enter_async_context(self._kept_log.running())
-        if self._mail is not None:
-            stack.callback(self._mail.close)
         for transceiver in self._transceivers:
             transceiver.start()
             stack.push_async_callback(transceiver.stop)
@@ -216,6 +217,9 @@ class DirectoryService:
                 await self.sweep()
             except DirectoryUnavailable as error:
                 _log.warning("sweep failed", culprit="database", detail=str(error))
+
+    def _delivered(self, label: str, arrived: bool) -> None:
+        self.messages.delivered(label, arrived)
 
     def _ohttp_description(self) -> Mapping[str, object] | None:
         if self._oblivious is None:
@@ -289,7 +293,9 @@ def _database_url(config: DirectoryConfig) -> str:
     return sqlite_url(section.state_directory / "directory.db")
 
 
-def _transceiver(settings: Smpp, key: str) -> SmsTransceiver:
+def _transceiver(
+    settings: Smpp, key: str, delivered: Callable[[str, bool], None]
+) -> SmsTransceiver:
     password = ""
     if settings.password is not None or settings.password_file is not None:
         password = read_secret(settings.password, settings.password_file, f"{key}.password")
@@ -305,9 +311,11 @@ def _transceiver(settings: Smpp, key: str) -> SmsTransceiver:
             password=password,
             window=settings.window,
             submit_timeout=settings.submit_timeout_seconds,
+            tls=settings.tls,
             reconnect_pause=settings.reconnect_seconds,
         ),
         ignored,
+        on_delivery=delivered,
     )
 
 

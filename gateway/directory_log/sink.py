@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Literal
 
 import structlog
@@ -56,8 +57,16 @@ class DirectoryLogSink:
 
     @property
     def checkpoint(self) -> str | None:
-        """The published checkpoint; None before the first."""
-        return self._log.checkpoint
+        """The published checkpoint, signed by the log alone; None before the first.
+
+        Cosignatures are in the proofs; here it is what the directory's answer commits to.
+        """
+        published = self._log.store.published
+        if published is None:
+            return None
+        own = published.checkpoint.origin
+        note = published.note
+        return str(replace(note, signatures=tuple(s for s in note.signatures if s.name == own)))
 
     async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
         """Log it; return its index once it is stored. Raises LogUnavailable."""

@@ -32,6 +32,20 @@ def record(*arguments: str | Path) -> dict[str, Any]:
     return found
 
 
+def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    assert run("cert", "authority", "--out", tmp_path / "tls").exit_code == 0
+    names = ("--authority", tmp_path / "tls", "--tls", "--ip", "127.0.0.1")
+    folder = tmp_path / "new" / "keys"
+    files = ("--out", folder / "https.pem", "--key-out", folder / "https.key")
+    assert run("cert", "issue", *names, *files).exit_code == 0
+    assert (folder / "https.key").stat().st_mode & 0o077 == 0
+    (tmp_path / "file").write_text("")
+    blocked = ("--out", tmp_path / "file" / "a.pem", "--key-out", tmp_path / "file" / "a.key")
+    said = run("cert", "issue", *names, *blocked)
+    assert said.exit_code == 2
+    assert str(tmp_path / "file") in said.stderr.replace("\n", "")
+
+
 def test_delegates_of_delegates(tmp_path: Path) -> None:
     top, customer, leaf = tmp_path / "top", tmp_path / "customer", tmp_path / "leaf.pem"
     assert run("cert", "authority", "--out", top, "--path-length", "1").exit_code == 0

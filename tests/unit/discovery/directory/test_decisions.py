@@ -9,7 +9,6 @@ import pytest
 from discovery.directory.answer import (
     ANSWER_OCTETS,
     MAX_CHAIN,
-    MAX_PROOF,
     Answer,
     LoggedRecord,
     Status,
@@ -164,12 +163,14 @@ def test_zero_one_many_opted_out_and_conflict_are_told_apart(
 def test_the_largest_answer_fits_the_one_size() -> None:
     longest = parse_identifier("mailto:" + "b" * 64 + "@" + ("m" * 63 + ".") * 2 + "example")
     record = LoggedRecord(
-        "t" * MAX_RECORD, ("c" * (MAX_CHAIN - 8), "d" * 8), {"proof": "p" * (MAX_PROOF - 13)}
+        "t" * MAX_RECORD, ("c" * (MAX_CHAIN - 8), "d" * 8), {"proof": "p" * 2_290}
     )
+    alone = replace(record, proof={"proof": "p" * 9_000})
     answer = Answer(
         "https://dp.example" + "x" * 40, longest, NOW, Status.CONFLICT, ("d" * 43,) * 2, "n" * 400
     )
     assert len(build_answer(answer, (record, record), SIGNER)) == ANSWER_OCTETS
+    assert len(build_answer(answer, (alone,), SIGNER)) == ANSWER_OCTETS
     assert len(build_answer(replace(answer, digests=()), (), SIGNER)) == ANSWER_OCTETS
     with pytest.raises(Refused) as caught:
         build_answer(answer, (record,) * 3, SIGNER)

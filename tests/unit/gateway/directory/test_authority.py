@@ -67,6 +67,8 @@ async def test_the_certificate_is_for_just_the_number_and_a_week(
     assert credential.tn_auth_list is not None
     assert credential.tn_auth_list.entries == (One("14155550123"),)
     assert credential.not_after == world.clock.now + 7 * DAY
+    # No provider's name ("SHAKEN ..."), one of its own, and the number stands in the list alone.
+    assert credential.leaf.subject.rfc4514_string() == f"CN=Number {made.certificate_id}"
     holder = world.chains.holder(chain_texts(made.chain_pem.encode()), world.clock.now)
     assert holder.owns(owner.csi)
     assert holder.thumbprint == owner.signer.public.thumbprint
