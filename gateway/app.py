@@ -133,6 +133,8 @@ class Gateway:
             self._resolver,
             own_domains=frozenset({provider.domain, *provider.further_domains}),
         )
+        if self._directory is not None:
+            self._directory.measure(self.metrics)
         made: dict[str, tuple[Source | None, float]] = {
             "directory": (self._directory, directory_seconds(settings.directory)),
             "enum": (self._enum, settings.enum.budget_seconds if settings.enum else 0.0),
@@ -167,6 +169,7 @@ class Gateway:
             raise ConfigError("provider.state_directory", f"database: {error}") from None
         if self._directory is not None:
             stack.push_async_callback(self._directory.close)
+            self._directory.begin()
         stack.push_async_callback(self.resolver.close)
         stack.push_async_callback(self._media.close)
         stack.push_async_callback(self._stir.stop)

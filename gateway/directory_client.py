@@ -24,7 +24,7 @@ from discovery.model import Service
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.directory.keys import EcKey, PointKeys
 from gateway.http.fetch import Fetched, FetchFailed
-from gateway.http.service_client import ServiceClient
+from gateway.http.service_client import Requester
 
 _log = structlog.get_logger("directories")
 _KEY_LIFETIME: Final = 3_600.0
@@ -53,7 +53,7 @@ class Way(Protocol):
 class PlainWay:
     """Straight over HTTPS, with a bearer token where there is one."""
 
-    client: ServiceClient
+    client: Requester
     token: str | None = field(default=None, repr=False)
 
     async def lookup(self, url: str, body: bytes, *, timeout: float) -> Fetched:
@@ -69,7 +69,8 @@ class DirectoryConnection:
     """One directory, by its URL.
 
     pinned: thumbprint of the key that signs its answers, or None for those it publishes; `client`
-    is for its description; wall_clock gives epoch seconds.
+    is for its description, which goes no other way than lookups: it is asked for at their time.
+    wall_clock gives epoch seconds.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class DirectoryConnection:
         url: str,
         pinned: str | None,
         way: Way,
-        client: ServiceClient,
+        client: Requester,
         chains: Chains,
         wall_clock: Callable[[], float],
         *,
@@ -120,6 +121,18 @@ class DirectoryConnection:
                 detail=refused.detail,
             )
             raise DirectoryFailed(self.url, f"answer refused: {refused.reason}") from None
+
+    async def prepare(self, *, timeout: float) -> None:
+        """Fetch its keys before the first lookup needs them. Raises DirectoryFailed."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._current_keys(timeout)
+        except TimeoutError:
+            raise DirectoryFailed(self.url, f"nothing within {timeout:g} s") from None
+        except FetchFailed as failed:
+            raise DirectoryFailed(self.url, f"{failed.reason}: {failed.detail}") from None
+        except Refused as refused:
+            raise DirectoryFailed(self.url, f"description refused: {refused.reason}") from None
 
     async def _checked(
         self, keys: tuple[EcKey, ...], body: bytes, csi: Identifier, timeout: float

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,16 +24,18 @@ from discovery.directory.sealed_maps import open_maps
 from discovery.directory.selection import select
 from discovery.model import Assurance, FoundUri, Outcome, Service
 from discovery.sources import SourceAnswer
-from gateway.config.directory_client import DirectoryClientSection
+from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.directory.keys import EcKey, TrustedChains
 from gateway.directory.sealing import CallerKeys, load_caller_keys
-from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
+from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay, Way
 from gateway.directory_log.auditing import LogAuditor
 from gateway.directory_log.trust import trusted_logs
 from gateway.http.fetch import AddressSource, client_context
-from gateway.http.service_client import ServiceClient
+from gateway.http.service_client import Requester, ServiceClient
+from gateway.metrics import Metrics
+from gateway.oblivious_making import Clients, ObliviousParts, make_oblivious
 from stir.certificates.certificate import MalformedCredential, load_public_key
 
 _log = structlog.get_logger("directories")
@@ -70,6 +73,7 @@ class DirectorySource:
         prefixes: PrefixMap | None = None,
         clients: Sequence[ServiceClient] = (),
         auditor: LogAuditor | None = None,
+        oblivious: Sequence[ObliviousParts] = (),
     ) -> None:
         self._connections = {each.url: each for each in connections}
         self._policy = policy
@@ -77,6 +81,57 @@ class DirectorySource:
         self._prefixes = prefixes
         self._clients = tuple(clients)
         self._auditor = auditor
+        self._oblivious = tuple(oblivious)
+        self._upkeep: list[asyncio.Future[None]] = []
+
+    def begin(self) -> None:
+        """Buy tokens, keep keys current and follow the logs from now on, until closed.
+
+        Called when the gateway starts: begun by the first lookup, all of that would show when that
+        was. Needs a running event loop.
+        """
+        if self._auditor is not None:
+            self._auditor.begin()
+        if not self._upkeep:
+            works = [each for parts in self._oblivious for each in parts.upkeep]
+            self._upkeep = [asyncio.ensure_future(each.run()) for each in works]
+
+    def measure(self, metrics: Metrics) -> None:
+        """Add what is known of oblivious lookups to the gateway's metrics."""
+        if not self._oblivious:
+            return
+        metrics.gauge(
+            "directory_tokens",
+            "Tokens for lookups in hand",
+            lambda: sum(len(parts.tokens) for parts in self._oblivious),
+        )
+        metrics.counts(
+            "directory_tokens_bought",
+            "Tokens bought, and rounds of buying that failed, by reason",
+            ("outcome",),
+            self._token_counts,
+        )
+        metrics.counts(
+            "directory_oblivious_lookups",
+            "Lookups through a relay, by how they ended",
+            ("outcome",),
+            self._lookup_counts,
+        )
+
+    def _token_counts(self) -> dict[tuple[str, ...], int]:
+        counts: Counter[tuple[str, ...]] = Counter()
+        for parts in self._oblivious:
+            counts["bought",] += parts.tokens.bought
+            for reason, count in parts.tokens.failed.items():
+                counts[f"failed: {reason}",] += count
+        return dict(counts)
+
+    def _lookup_counts(self) -> dict[tuple[str, ...], int]:
+        counts: Counter[tuple[str, ...]] = Counter()
+        for parts in self._oblivious:
+            for outcome, count in parts.way.outcomes.items():
+                counts[outcome,] += count
+        return dict(counts)
 
     @property
     def personal(self) -> CallerKeys:
@@ -84,8 +139,7 @@ class DirectorySource:
         return self._policy.sealed_keys
 
     async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
-        if self._auditor is not None:
-            self._auditor.begin()
+        self.begin()
         csi = Identifier(Scheme.TEL, number)
         connections = self._responsible(csi)
         if not connections:
@@ -116,6 +170,9 @@ class DirectorySource:
 
     async def close(self) -> None:
         """Close the connections."""
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         if self._auditor is not None:
             await self._auditor.close()
         for client in self._clients:
@@ -181,22 +238,34 @@ def make_directory_source(
     key = "discovery.directory"
     chains = TrustedChains(_anchors(settings.owner_trust_anchors, f"{key}.owner_trust_anchors"))
     client = ServiceClient(dns, _context(settings, key))
+    clients = Clients(
+        relay=ServiceClient(dns, _anonymous_context(settings, key)),
+        issuer=ServiceClient(dns, _context(settings, key)),
+        direct=ServiceClient(dns, _anonymous_context(settings, key)),
+    )
     prefixes = _prefix_map(settings, key, wall_clock())
-    pinned = {server.url: server.key for server in settings.server}
-    tokens: dict[str, str | None] = {}
+    ways: dict[str, Way] = {}
+    oblivious: dict[str, ObliviousParts] = {}
     for index, server in enumerate(settings.server):
-        given = server.token is not None or server.token_file is not None
-        name = f"{key}.server[{index}].token"
-        tokens[server.url] = read_secret(server.token, server.token_file, name) if given else None
-    if prefixes is not None:
-        pinned |= _pinned(prefixes)
+        name = f"{key}.server[{index}]"
+        if server.oblivious is not None:
+            parts = make_oblivious(
+                server.url, server.oblivious, clients, wall_clock, f"{name}.oblivious"
+            )
+            oblivious[server.url] = parts
+            ways[server.url] = parts.way
+        else:
+            ways[server.url] = _plain_way(client, server, name)
+    pinned = {server.url: server.key for server in settings.server}
+    pinned |= _of_prefix_map(settings, prefixes)
     trusted = trusted_logs(settings) if logs is None else None
+    requests: dict[str, Requester] = {url: parts.requests for url, parts in oblivious.items()}
     connections = [
         DirectoryConnection(
             url,
             thumbprint,
-            PlainWay(client, tokens.get(url)),
-            client,
+            ways.get(url) or PlainWay(client),
+            requests.get(url, client),
             chains,
             wall_clock,
             logs=logs or trusted,
@@ -215,8 +284,9 @@ def make_directory_source(
         policy,
         wall_clock,
         prefixes=prefixes,
-        clients=(client,),
-        auditor=LogAuditor(trusted, client) if trusted is not None else None,
+        clients=(client, clients.relay, clients.issuer, clients.direct),
+        auditor=LogAuditor(trusted, client, ways=requests) if trusted is not None else None,
+        oblivious=tuple(oblivious.values()),
     )
 
 
@@ -225,8 +295,24 @@ def directory_seconds(settings: DirectoryClientSection | None) -> float:
     return 0.0 if settings is None else settings.budget_seconds + 0.1
 
 
-def _pinned(prefixes: PrefixMap) -> Mapping[str, str]:
-    return {name.url: name.key for names in prefixes.prefixes.values() for name in names}
+def _plain_way(client: ServiceClient, server: DirectoryServer, key: str) -> PlainWay:
+    given = server.token is not None or server.token_file is not None
+    if not given:
+        return PlainWay(client)
+    return PlainWay(client, read_secret(server.token, server.token_file, f"{key}.token"))
+
+
+def _of_prefix_map(settings: DirectoryClientSection, prefixes: PrefixMap | None) -> dict[str, str]:
+    """Return keys by URL of the map's directories, but for those that we are not to ask."""
+    if prefixes is None:
+        return {}
+    listed = {server.url for server in settings.server}
+    ask_unlisted = settings.ask_unlisted
+    if ask_unlisted is None:
+        # Who went to a relay once does not want a directory to know because a map names it.
+        ask_unlisted = not any(server.oblivious for server in settings.server)
+    names = {name for each in prefixes.prefixes.values() for name in each}
+    return {name.url: name.key for name in names if ask_unlisted or name.url in listed}
 
 
 def _prefix_map(settings: DirectoryClientSection, key: str, now: float) -> PrefixMap | None:
@@ -254,11 +340,15 @@ def _anchors(paths: tuple[Path, ...], key: str) -> list[x509.Certificate]:
     return anchors
 
 
-def _context(settings: DirectoryClientSection, key: str) -> ssl.SSLContext:
+def _anonymous_context(settings: DirectoryClientSection, key: str) -> ssl.SSLContext:
     try:
-        context = client_context(settings.trust_anchors)
+        return client_context(settings.trust_anchors)
     except OSError:
         raise ConfigError(f"{key}.trust_anchors", "cannot be read as PEM certificates") from None
+
+
+def _context(settings: DirectoryClientSection, key: str) -> ssl.SSLContext:
+    context = _anonymous_context(settings, key)
     if settings.certificate is not None and settings.private_key is not None:
         try:
             context.load_cert_chain(settings.certificate, settings.private_key)

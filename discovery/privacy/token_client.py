@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from discovery.privacy.blind_rsa import PSS_DETERMINISTIC, blind, finalize
@@ -72,6 +72,20 @@ class TokenPurse:
         if len(self._tokens) > 1 and self._tokens[-2][0] > until:
             self._tokens = deque(sorted(self._tokens, key=lambda held: held[0]))
         return True
+
+    def keep(self, key_ids: Collection[bytes]) -> int:
+        """Drop the tokens of all keys but these; return how many that were."""
+        kept = [held for held in self._tokens if held[1].signed.key_id in key_ids]
+        dropped = len(self._tokens) - len(kept)
+        self._tokens = deque(kept)
+        return dropped
+
+    def expire(self, now: float) -> int:
+        """Drop the tokens that are not good any more; return how many that were."""
+        before = len(self._tokens)
+        while self._tokens and self._tokens[0][0] <= now:
+            self._tokens.popleft()
+        return before - len(self._tokens)
 
     def take(self, now: float) -> Token | None:
         """Take a token out; None where none is left that is still good."""

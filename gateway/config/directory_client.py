@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
 from gateway.config.base import Count, FilePath, Flag, Seconds, Section, Text
+from gateway.config.oblivious import ObliviousServer
 from gateway.config.oob import ServiceUrl
 from gateway.config.sealed_maps import SealedKeySection
 
@@ -52,11 +54,21 @@ class DirectoryServer(Section):
     log_max_age_seconds: Seconds = Field(
         default=86_400.0, ge=60, description="A checkpoint cosigned longer ago does not count."
     )
+    oblivious: ObliviousServer | None = Field(
+        default=None,
+        description="Ask it through a relay, with tokens instead of our own; absent: plainly. "
+        "Never plainly where this is given, whatever fails.",
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
         if self.token is not None and self.token_file is not None:
             raise ValueError("give one of 'token' and 'token_file'")
+        if self.oblivious is not None:
+            if self.token is not None or self.token_file is not None:
+                raise ValueError("'token' would tell the directory who asks: not with 'oblivious'")
+            if urlsplit(self.oblivious.relay).hostname == urlsplit(self.url).hostname:
+                raise ValueError("the relay is the directory's own: it would see who asks for what")
         return self
 
 
@@ -101,6 +113,11 @@ class DirectoryClientSection(Section):
         default=(),
         max_length=1_000,
         description="Keys that open maps which owners sealed for some of our callers.",
+    )
+    ask_unlisted: Flag | None = Field(
+        default=None,
+        description="Ask directories of the prefix map that have no [[discovery.directory.server]] "
+        "plainly, with our TLS client certificate; absent: only where no server is oblivious.",
     )
     server: tuple[DirectoryServer, ...] = Field(
         default=(), max_length=64, description="The directories, and how we may ask them."

@@ -84,6 +84,19 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
     ),
     **sealed_maps.EXAMPLES,
+    "discovery.directory.ask_unlisted": False,
+    "discovery.directory.server.oblivious.relay": "https://relay.example/relay/dp",
+    "discovery.directory.server.oblivious.keys": (
+        "AC0XACCPQMWtto8lYkrlshTqdnpuyU2CnT17XhrRum8+ITgoXwAIAAEAAQABAAM="
+    ),
+    "discovery.directory.server.oblivious.keys_file": "keys/dp.ohttp-keys",
+    "discovery.directory.server.oblivious.issuer": "https://tokens.example",
+    "discovery.directory.server.oblivious.issuer_name": "tokens.example",
+    "discovery.directory.server.oblivious.issuer_keys": [
+        "cfvGzCmxVjKyeomGY3lSvt8WDeZ_7lfYO7p0TkC6B-0"
+    ],
+    "discovery.directory.server.oblivious.token": "change-me-please-16",
+    "discovery.directory.server.oblivious.token_file": "keys/tokens.token",
     "discovery.enum.tree.suffix": "e164.edge.example",
     "discovery.enum.tree.ds": [
         "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"
@@ -194,6 +207,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
 }
 _SHOWN: Final = frozenset(
     {
+        "discovery.directory.server.oblivious.token_file",
         *sealed_maps.SHOWN,
         "listen.certificate",
         "listen.key",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +74,9 @@ class Purse:
         if not self._tokens:
             raise FetchFailed("ourselves", FailureReason.BUSY, "no token is left")
         return self._tokens.popleft()
+
+    def refused(self, token: Token, accepted: Collection[bytes]) -> bool:
+        return False
 
 
 class Relay:

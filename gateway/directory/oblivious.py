@@ -7,6 +7,7 @@ says only that some provider let somebody ask once.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -23,11 +24,13 @@ from gateway.config.directory import DirectoryConfig
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.directory.access import LookupAccess
+from gateway.directory_log.kept import PREFIX
 from gateway.http.ohttp_gateway import OhttpGatewayServer
 from gateway.http.problem import Problem
 from gateway.keys import derived_key
 
 _LOOKUP: Final = "/dp/v1/lookup"
+DESCRIPTION_PATH: Final = "/.well-known/spin-dp"
 _JSON: Final = (("content-type", "application/json"), ("cache-control", "no-store"))
 # What clients and relays keep of a key configuration, and clocks, may lag by this.
 _GRACE: Final = DAY
@@ -95,16 +98,51 @@ class RotatingKeys:
         )
 
 
-class ObliviousLookups:
-    """The inside of encapsulated requests: lookups with a token, and nothing else."""
+class Published(Protocol):
+    """Whoever reads what anybody may have without a token; raises Problem."""
 
-    def __init__(self, access: LookupAccess, answers: AnswersOctets) -> None:
+    async def read(self, path: str) -> tuple[str, bytes]:
+        """Return the media type and the content of a path."""
+        ...
+
+
+class PublishedFiles:
+    """What a directory publishes: its description, and its log where it has one."""
+
+    def __init__(
+        self, description: Callable[[], Mapping[str, object]], log: Published | None
+    ) -> None:
+        self._description = description
+        self._log = log
+
+    async def read(self, path: str) -> tuple[str, bytes]:
+        if path == DESCRIPTION_PATH:
+            return "application/json", json.dumps(self._description()).encode()
+        if self._log is not None and path.startswith(f"{PREFIX}/"):
+            return await self._log.read(path.removeprefix(PREFIX))
+        raise Problem(404)
+
+
+class ObliviousLookups:
+    """The inside of encapsulated requests: lookups with a token, and what is published to all.
+
+    Which of that somebody reads after a lookup (the description, tiles of the log up to the
+    checkpoint of an answer) would tell who looked up, if it had to be read another way.
+    """
+
+    def __init__(
+        self, access: LookupAccess, answers: AnswersOctets, published: Published | None = None
+    ) -> None:
         self._access = access
         self._answers = answers
+        self._published = published
 
     async def __call__(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> BinaryResponse:
+        if method == "GET" and self._published is not None:
+            kind, content = await self._published.read(path)
+            return BinaryResponse(200, (("content-type", kind),), content)
         if (method, path) != ("POST", _LOOKUP):
             raise Problem(404)
         await self._access.admit_token(headers.get("authorization", ""))
@@ -123,13 +161,14 @@ class ObliviousService:
         answers: AnswersOctets,
         host: str,
         wall_clock: Callable[[], float],
+        published: Published | None = None,
     ) -> None:
         self._keys = keys
         self._wall_clock = wall_clock
         self._gateway = OhttpGateway(keys.at(wall_clock()))
         self.server = OhttpGatewayServer(
             self._gateway,
-            ObliviousLookups(access, answers),
+            ObliviousLookups(access, answers, published),
             frozenset({host}),
             wall_clock=wall_clock,
         )

@@ -31,6 +31,7 @@ from gateway.directory.lookups import Lookups
 from gateway.directory.mail import MailSettings, MailSubmission
 from gateway.directory.oblivious import (
     ObliviousService,
+    PublishedFiles,
     host_of,
     make_rotating_keys,
     make_tokens,
@@ -232,7 +233,11 @@ class DirectoryService:
         if keys is None:
             return None
         host = host_of(self._config)
-        return ObliviousService(keys, self.access, self.api, host, self._wall_clock)
+        log = self._kept_log.files if self._kept_log is not None else None
+        published = PublishedFiles(self.description, log)
+        return ObliviousService(
+            keys, self.access, self.api, host, self._wall_clock, published=published
+        )
 
     def _make_authority(self) -> NumberAuthority | None:
         section, issuer = self._config.authority, self._keys.issuer

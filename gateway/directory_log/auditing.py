@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -13,7 +15,7 @@ from discovery.log.relying import TrustedLogs
 from discovery.log.seen import SplitView
 from gateway.directory_log.kept import PREFIX
 from gateway.directory_log.reader import LogReader, LogUnreachable, audit
-from gateway.http.service_client import ServiceClient
+from gateway.http.service_client import Requester
 
 _log = structlog.get_logger("directory_log")
 INTERVAL: Final = 60.0
@@ -23,14 +25,22 @@ class LogAuditor:
     """Proves, a while after answers were used, that their checkpoints continue each other.
 
     A log that shows two trees is not trusted from then on, until a restart; both checkpoints are in
-    the error that is logged. interval: seconds between two rounds.
+    the error that is logged. Which tiles are read tells which checkpoints an answer had, and so who
+    asked: a directory that must not know is read by the way in `ways` (its URL to a way) instead
+    of `client`. interval: seconds between two rounds on average, whatever is looked up.
     """
 
     def __init__(
-        self, logs: TrustedLogs, client: ServiceClient, *, interval: float = INTERVAL
+        self,
+        logs: TrustedLogs,
+        client: Requester,
+        *,
+        ways: Mapping[str, Requester] | None = None,
+        interval: float = INTERVAL,
     ) -> None:
         self._logs = logs
         self._client = client
+        self._ways = dict(ways or {})
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
 
@@ -51,7 +61,8 @@ class LogAuditor:
         """Do one round over all logs."""
         for directory, seen in self._logs.seen.items():
             try:
-                await audit(LogReader(self._client, directory + PREFIX), seen)
+                way = self._ways.get(directory, self._client)
+                await audit(LogReader(way, directory + PREFIX), seen)
             except SplitView as split:
                 self._logs.distrust(directory, split)
                 _log.error(
@@ -65,5 +76,5 @@ class LogAuditor:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(self._interval * random.uniform(0.5, 1.5))  # noqa: S311
             await self.audit()

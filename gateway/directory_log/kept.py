@@ -18,7 +18,7 @@ from discovery.log.vrf import VrfSecret
 from gateway.config.directory import DirectoryConfig
 from gateway.config.load import ConfigError
 from gateway.config.transparency_log import TransparencyLog
-from gateway.directory_log.http import log_application
+from gateway.directory_log.http import LogFiles, log_application
 from gateway.directory_log.keys import load_key, own_key
 from gateway.directory_log.label_proofs import LabelProofs
 from gateway.directory_log.log import DirectoryLog, LogSettings
@@ -73,6 +73,7 @@ class KeptLog:
             self._proofs,
         )
         self.application: web.Application = log_application(store)
+        self.files = LogFiles(store)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

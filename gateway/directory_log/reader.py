@@ -21,7 +21,7 @@ from discovery.log.reason import LogRefusal, LogRefused
 from discovery.log.seen import SeenCheckpoints
 from discovery.log.tiles import TILE_WIDTH, Bundle, Tile, decode_bundle, encode_bundle
 from gateway.http.fetch import FetchFailed
-from gateway.http.service_client import ServiceClient
+from gateway.http.service_client import Requester
 
 _T = TypeVar("_T")
 _TIMEOUT: Final = 20.0
@@ -39,7 +39,7 @@ class LogReader:
     neither https nor http on this machine.
     """
 
-    def __init__(self, http: ServiceClient, url: str) -> None:
+    def __init__(self, http: Requester, url: str) -> None:
         parts = urlsplit(url)
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme != "https" and not (parts.scheme == "http" and local):

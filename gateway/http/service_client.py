@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -21,6 +21,22 @@ _MAX_ADDRESSES: Final = 4
 _MAX_HEADER_LINE: Final = 4096
 _KEPT_SECONDS: Final = 4.0
 MAX_BODY: Final = 262_144
+
+
+class Requester(Protocol):
+    """Whoever makes requests to fixed services: over HTTPS, or through a relay."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Fetched:
+        """Make one request; any status is an answer. Raises FetchFailed."""
+        ...
 
 
 class ServiceClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -40,6 +40,9 @@ class Client(ObliviousClient):
 class Tokens:
     async def take(self) -> Token:
         return Token(TokenInput(bytes(32), bytes(32), bytes(32)), bytes(256))
+
+    def refused(self, token: Token, accepted: Collection[bytes]) -> bool:
+        return False
 
 
 async def test_a_lookup_carries_one_token_and_brings_any_status() -> None:
