@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from discovery.directory.reason import Refused
 from discovery.directory.sealed_maps import open_maps
 from discovery.directory.selection import select
 from discovery.model import Assurance, FoundUri, Outcome, Service
-from discovery.sources import SourceAnswer
+from discovery.sources import About, SourceAnswer
 from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
@@ -137,6 +138,17 @@ class DirectorySource:
     def personal(self) -> CallerKeys:
         """Callers who may be answered otherwise than others."""
         return self._policy.sealed_keys
+
+    def describing(self, about: About) -> DirectorySource:
+        """Return this source for users of an application, or who look for a tag."""
+        provider = {about.provider} if about.provider is not None else set()
+        described = copy.copy(self)
+        described._policy = replace(
+            self._policy,
+            own_domains=self._policy.own_domains | provider,
+            tags=self._policy.tags if about.tag is None else (about.tag,),
+        )
+        return described
 
     async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
         self.begin()

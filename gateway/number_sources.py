@@ -22,7 +22,8 @@ def timed_sources(
 ) -> list[TimedSource]:
     """Return the sources in the configured order, each with its seconds; absent ones left out."""
     return [
-        TimedSource(source, seconds, together=name in settings.together)
+        # Rules say who is told what: what SPIN found for one caller is for that one (CUJ 5).
+        TimedSource(source, seconds, together=name in settings.together, personal=name == "spin")
         for name in settings.order
         for source, seconds in (made.get(name, (None, 0.0)),)
         if source is not None

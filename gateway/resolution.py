@@ -50,11 +50,15 @@ class ResolverLimits:
 
 @dataclass(frozen=True, slots=True)
 class TimedSource:
-    """A source and the seconds it gets; `together` with others in a row that say so."""
+    """A source and the seconds it gets; `together` with others in a row that say so.
+
+    personal: what it finds depends on who asks, and is kept for them alone.
+    """
 
     source: Source
     budget: float
     together: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +127,27 @@ class Resolver:
             return Resolution(digits, service, (), (*held.asked, outcome))
 
     def learn(self, number: str, caller: str, uris: tuple[FoundUri, ...]) -> None:
-        """Keep an answer that came when nobody waited for it any more."""
+        """Keep a personal answer that came when nobody waited for it any more."""
         for service in {uri.service for uri in uris}:
             chosen = tuple(uri for uri in uris if uri.service is service)
-            self._keep(_Question(number, service, caller), chosen)
+            self._keep(_Question(number, service, caller), chosen, personal=True)
 
     def forget(self, number: str, service: Service, *, caller: str = "") -> None:
         """Drop what is known, for instance because the called side did not know the number."""
         digits = canonical_number(number)
         if digits is not None and self._cache is not None:
-            self._cache.forget(
-                self._key(_Question(digits, service, canonical_number(caller) or ""))
-            )
+            question = _Question(digits, service, canonical_number(caller) or "")
+            for personal in (False, True):
+                self._cache.forget(self._key(question, personal=personal))
 
     def forget_number(self, number: str, *, caller: str = "") -> None:
         """Drop what is known of a number for all services: it led to somebody else."""
         for service in Service:
             self.forget(number, service, caller=caller)
+
+    def apart(self, sources: Sequence[TimedSource]) -> Resolver:
+        """Return one with the same limits and other sources, that shares and keeps nothing."""
+        return Resolver(sources, None, wall_clock=self._wall_clock, limits=self._limits)
 
     async def close(self) -> None:
         """Give up every question under way."""
@@ -152,11 +160,12 @@ class Resolver:
         now = self._wall_clock()
         if self._cache is not None:
             required = self._required(question.service)
-            held = self._cache.get(self._key(question), now)
-            uris = tuple(uri for uri in held if is_enough(uri.assurance, required))
-            if uris:
-                hit = SourceOutcome(CACHE, Outcome.FOUND, "", 0.0)
-                return Resolution(question.number, question.service, uris, (hit,))
+            for personal in (True, False):
+                held = self._cache.get(self._key(question, personal=personal), now)
+                uris = tuple(uri for uri in held if is_enough(uri.assurance, required))
+                if uris:
+                    hit = SourceOutcome(CACHE, Outcome.FOUND, "", 0.0)
+                    return Resolution(question.number, question.service, uris, (hit,))
         until, resolution = self._not_found.get(question, (0.0, None))
         return resolution if until > now else None
 
@@ -180,7 +189,11 @@ class Resolver:
                 break
             usable = self._usable(answers, question)
             if usable:
-                self._keep(question, usable)
+                personal = any(
+                    timed.personal and answer.uris
+                    for timed, answer in zip(stage, answers, strict=True)
+                )
+                self._keep(question, usable, personal=personal)
                 return Resolution(question.number, question.service, usable, tuple(asked))
         resolution = Resolution(question.number, question.service, (), tuple(asked))
         _log.info("not found", number=masked(question.number), asked=resolution.asked_text())
@@ -233,10 +246,12 @@ class Resolver:
             return ""
         return f"{max(held, key=lambda each: each.strength)} only, {required} is required"
 
-    def _keep(self, question: _Question, uris: tuple[FoundUri, ...]) -> None:
+    def _keep(
+        self, question: _Question, uris: tuple[FoundUri, ...], *, personal: bool = False
+    ) -> None:
         self._not_found.pop(question, None)
         if self._cache is not None:
-            self._cache.put(self._key(question), uris, self._wall_clock())
+            self._cache.put(self._key(question, personal=personal), uris, self._wall_clock())
 
     def _remember_not_found(self, question: _Question, resolution: Resolution) -> None:
         if self._limits.negative <= 0:
@@ -246,9 +261,9 @@ class Resolver:
         while len(self._not_found) > self._limits.max_negative:
             self._not_found.popitem(last=False)
 
-    def _key(self, question: _Question) -> CacheKey:
+    def _key(self, question: _Question, *, personal: bool) -> CacheKey:
         limits = self._limits
-        shared = limits.share_answers and question.caller not in limits.unshared
+        shared = limits.share_answers and not personal and question.caller not in limits.unshared
         caller = "" if shared else question.caller
         return CacheKey(question.number, question.service, caller)
 

@@ -221,6 +221,7 @@ class SpinService:
                 self._call_signer,
                 random=random,
                 wall_clock=time.time,
+                speaks_for=handlers.speaks_for,
             ),
             settings,
         )
@@ -233,7 +234,7 @@ class SpinService:
 
         resolver: the gateway's own, of these sources.
         """
-        self.finder.use("auto", resolver)
+        self.finder.use("auto", resolver, sources)
         invited = [TimedSource(self.source, self._spin.answer_timeout_seconds)]
         looked_up = [each for each in sources if each.source is not self.source]
         modes: tuple[tuple[Mode, Sequence[TimedSource]], ...] = (
@@ -243,7 +244,7 @@ class SpinService:
         for mode, chosen in modes:
             if chosen:
                 made = Resolver(chosen, None, wall_clock=time.time, limits=limits)
-                self.finder.use(mode, made)
+                self.finder.use(mode, made, chosen)
 
     async def start(self) -> None:
         """Listen and bind to the SMSC; raises ConfigError for a port or database."""

@@ -183,9 +183,16 @@ def resolve(
     caller: str | None = None,
     mode: Mode | None = None,
     timeout: float | None = None,
+    omsp: str | None = None,
+    tag: str | None = None,
 ) -> Request:
-    """Ask for a number's URIs; timeout in seconds, 1 to 110."""
-    document = {"tn": number, "svc": str(service), **_given(mode=mode, timeout=timeout)}
+    """Ask for a number's URIs; timeout in seconds, 1 to 110.
+
+    omsp: the application's own domain, for those to be found who want to be found there only; tag:
+    what it is about, a label of 1 to 32 letters, digits, dots, dashes, underscores.
+    """
+    given = _given(mode=mode, timeout=timeout, omsp=omsp, tag=tag)
+    document = {"tn": number, "svc": str(service), **given}
     return _send("POST", "/resolve", {**document, **({"from": caller} if caller else {})})
 
 

@@ -107,7 +107,7 @@ class Candidate:
 class Accepted:
     """An invitation that is genuine, fresh, first of its kind and for one of our numbers.
 
-    provider: the sender's own, where the signer's certificate speaks for it.
+    provider: the sender's own, where the signer's certificate or an agent we trust speaks for it.
     """
 
     candidate: Candidate
@@ -222,7 +222,9 @@ class Agent:
             return self._ignore(refused, invitation.orig, invitation.dest)
         names = {*verdict.certificate_names, candidate.callback.host}
         provider = invitation.provider
-        if provider is not None and not any(_within(name, provider) for name in names):
+        # An agent on our list speaks for the applications of its users: it holds their proofs.
+        trusted = candidate.callback.host in self._policy.callback.trusted_hosts
+        if provider is not None and not (trusted or any(_within(name, provider) for name in names)):
             provider = None
         return Accepted(candidate, invitation.orig in self._policy.known_senders, provider)
 

@@ -29,7 +29,10 @@ MAX_ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One invitation that was sent; `token` authorises one answer, times in epoch seconds."""
+    """One invitation that was sent; `token` authorises one answer, times in epoch seconds.
+
+    described: it said more than who asks, so that its answer is for nobody else.
+    """
 
     invitation_id: str
     token: str = field(repr=False)
@@ -39,6 +42,7 @@ class Waiting:
     services: tuple[Service, ...]
     issued_at: float
     expires_at: float
+    described: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class PendingInvitations:
         *,
         lifetime: float,
         now: float,
+        described: bool = False,
     ) -> Waiting:
         """Make a new one with fresh id, token and jti. Raises Refused(OVERLOADED)."""
         self._forget_old(now)
@@ -106,6 +111,7 @@ class PendingInvitations:
             services=services,
             issued_at=now,
             expires_at=now + lifetime,
+            described=described,
         )
         self._entries[waiting.invitation_id] = _Entry(waiting)
         self._long += _is_long(waiting)

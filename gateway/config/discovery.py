@@ -132,8 +132,8 @@ class Spin(Section):
     )
     trusted_agents: tuple[Domain, ...] = Field(
         default=(),
-        description="Domains whose callbacks are trusted beside those that the signer's "
-        "certificate names.",
+        description="Domains of agents: their callbacks are trusted beside those that the "
+        "signer's certificate names, and so is what they say of their users' applications (omsp).",
     )
     unknown_senders: Literal["answer", "silent", "declined"] = Field(
         default="silent",

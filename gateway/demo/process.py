@@ -64,6 +64,11 @@ class ServerProcess:
         except TimeoutError:
             raise SceneError(f"{self._called} does not answer; see {self.log_file}") from None
 
+    async def ended(self) -> None:
+        """Wait until it has ended by itself, or by somebody else's signal."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def stop(self) -> None:
         """Tell it to stop and wait for it."""
         process = self._process

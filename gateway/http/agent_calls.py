@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -19,7 +19,10 @@ from aiohttp import web
 
 from discovery.model import Resolution, Service
 from discovery.number import NumberRanges, canonical_number
+from discovery.service_uri import is_domain
+from discovery.sources import About
 from discovery.spin.compact import base64url
+from discovery.spin.label import is_label
 from discovery.spin.limits import RateLimit, SlidingWindow
 from gateway.agent_credentials import Kind, Principal
 from gateway.http.agent_requests import (
@@ -43,7 +46,7 @@ _MAX_TIMEOUT: Final = 110.0
 KEY_LIFETIME: Final = 7 * 86_400
 _JKT: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _RESOLVE: Final = frozenset({"tn", "svc"})
-_RESOLVE_OPTIONAL: Final = frozenset({"from", "mode", "timeout"})
+_RESOLVE_OPTIONAL: Final = frozenset({"from", "mode", "timeout", "omsp", "tag"})
 _FAILED: Final = "the question ended without an answer"
 
 
@@ -55,7 +58,14 @@ class Finder(Protocol):
     """Whoever finds URIs for numbers."""
 
     async def find(
-        self, number: str, service: Service, *, caller: str, mode: Mode, timeout: float
+        self,
+        number: str,
+        service: Service,
+        *,
+        caller: str,
+        mode: Mode,
+        timeout: float,
+        about: About,
     ) -> Resolution:
         """Ask on behalf of a caller for at most `timeout` seconds; raises ModeUnavailable."""
         ...
@@ -113,6 +123,7 @@ class CallRoutes:
         *,
         random: Callable[[int], bytes],
         wall_clock: Callable[[], float],
+        speaks_for: Callable[[Principal, str, str], Awaitable[bool]],
         limits: CallLimits | None = None,
     ) -> None:
         self._numbers = numbers
@@ -120,6 +131,7 @@ class CallRoutes:
         self._signer = signer
         self._random = random
         self._wall_clock = wall_clock
+        self._speaks_for = speaks_for
         self._limits = limits or CallLimits()
         self._questions: dict[str, _Question] = {}
         self._attested = SlidingWindow(self._limits.attestations)
@@ -149,6 +161,7 @@ class CallRoutes:
         timeout = seconds_member(body, "timeout", 30.0, least=1.0, most=_MAX_TIMEOUT)
         caller = own_number(body, "from", principal, self._numbers)
         service = service_of(body["svc"])
+        about = await self._about(body, principal, caller)
         try:
             self._finder.check(mode)
         except ModeUnavailable as error:
@@ -163,7 +176,9 @@ class CallRoutes:
             self._wall_clock() + timeout + _KEPT_SECONDS,
         )
         question.task = asyncio.create_task(
-            self._finder.find(number, service, caller=caller, mode=mode, timeout=timeout),
+            self._finder.find(
+                number, service, caller=caller, mode=mode, timeout=timeout, about=about
+            ),
             name="agent resolve",
         )
         question.task.add_done_callback(_retrieve)
@@ -171,6 +186,21 @@ class CallRoutes:
         location = f"{request.path}/{question.question_id}"
         document = _document(question)
         return json_response(document, status=202, headers={"Location": location})
+
+    async def _about(self, body: dict[str, object], principal: Principal, caller: str) -> About:
+        """Read what a question says of itself: an application names its own domain, and no other.
+
+        Whoever could name another's would be found by those who want to be found there only.
+        """
+        provider = text_member(body, "omsp") if "omsp" in body else None
+        tag = text_member(body, "tag") if "tag" in body else None
+        if tag is not None and not is_label(tag):
+            raise Problem(422, "tag is not 1 to 32 letters, digits, dots, dashes, underscores")
+        if provider is not None and not is_domain(provider):
+            raise Problem(422, "omsp is not a domain in lower case")
+        if provider is not None and not await self._speaks_for(principal, caller, provider):
+            raise Problem(403, "omsp is not a domain this application has a handler at")
+        return About(provider, tag)
 
     def _make_room(self, caller: str) -> None:
         now = self._wall_clock()

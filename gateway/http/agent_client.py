@@ -83,12 +83,16 @@ class AgentClient:
         caller: str | None = None,
         mode: agent.Mode | None = None,
         timeout: float = 30.0,
+        omsp: str | None = None,
+        tag: str | None = None,
     ) -> Question:
         """Ask for a number's URIs and wait for the answer.
 
         Raises what `send` does; a question that nobody answered is `done` without URIs.
         """
-        request = agent.resolve(number, service, caller=caller, mode=mode, timeout=timeout)
+        request = agent.resolve(
+            number, service, caller=caller, mode=mode, timeout=timeout, omsp=omsp, tag=tag
+        )
         asked = read_question(await self.send(request))
         try:
             async with asyncio.timeout(timeout + self._timeout):

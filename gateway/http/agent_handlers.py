@@ -97,6 +97,21 @@ class HandlerRoutes:
             raise Problem(404, "no such handler")
         return handler
 
+    async def speaks_for(self, principal: Principal, number: str, msp: str) -> bool:
+        """Tell whether an application may say that a number's user asks from this domain.
+
+        The provider's own at the provider's domains; any other where it has a handler there, that
+        is, where the domain has proven it and this user agreed.
+        """
+        if principal.kind is not Kind.APP:
+            return False
+        if principal.vouched and msp in self._settings.domains:
+            return True
+        held = await self._store.handlers_for(number, None)
+        return any(
+            each.active and each.msp == msp and each.app_id == principal.app_id for each in held
+        )
+
     async def activate(self, handler: Handler, principal: Principal) -> None:
         """Note that a user agrees to a handler of theirs."""
         if not handler.active:

@@ -331,6 +331,17 @@ _CALL_PATHS: Final = {
                     "from": _FULL_NUMBER,
                     "mode": {"enum": ["auto", "sms", "directory"]},
                     "timeout": {"type": "number", "minimum": 1, "maximum": 110},
+                    "omsp": {
+                        "type": "string",
+                        "description": "The application's own domain, where it has a handler: for "
+                        "people who want to be found in the same application only",
+                        "maxLength": 253,
+                    },
+                    "tag": {
+                        "type": "string",
+                        "description": "What it is about, such as business",
+                        "pattern": "^[A-Za-z0-9._-]{1,32}$",
+                    },
                 },
             ),
         )

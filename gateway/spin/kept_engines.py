@@ -143,6 +143,7 @@ def _kept_standing(standing: Standing) -> Kept:
         "caller": waiting.caller,
         "svc": [str(service) for service in waiting.services],
         "iat": waiting.issued_at,
+        "described": waiting.described,
         "digest": standing.digest,
         "settled": standing.settled_by,
         "postponed": standing.postponed_by,
@@ -164,6 +165,7 @@ def _read_standing(entry: Kept) -> Standing | None:
             tuple(Service(service) for service in document["svc"]),
             float(document["iat"]),
             entry.until,
+            document["described"] is True,
         )
         settled, postponed = document["settled"], document["postponed"]
         return Standing(waiting, str(document["digest"]), settled, postponed)

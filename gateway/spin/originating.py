@@ -12,7 +12,7 @@ import structlog
 
 from discovery.model import Assurance, FoundUri, Outcome, Service
 from discovery.number import masked
-from discovery.sources import SourceAnswer
+from discovery.sources import About, SourceAnswer
 from discovery.spin.answer import Answer, AnswerStatus
 from discovery.spin.breaker import BreakerPolicy, CompletionBreaker
 from discovery.spin.handlers import StoreUnavailable
@@ -113,9 +113,15 @@ class SpinSource:
         self._breaker = CompletionBreaker(settings.breaker)
         self.outcomes: Counter[Outcome] = Counter()
 
-    async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
+    def describing(self, about: About) -> DescribedSpin:
+        """Return this source for questions about something; nobody else hears their answers."""
+        return DescribedSpin(self, about)
+
+    async def find(
+        self, number: str, service: Service, *, caller: str, about: About | None = None
+    ) -> SourceAnswer:
         """Invite a number and wait for its answer; whoever asks sets the time."""
-        answer = await self._find(number, service, caller)
+        answer = await self._find(number, service, caller, about or About())
         self.outcomes[answer.outcome] += 1
         return answer
 
@@ -125,11 +131,14 @@ class SpinSource:
         if future is not None and not future.done():
             future.set_result(answer)
             return
-        uris = self._uris(answer)
-        if uris and self._on_late is not None:
+        self._tell(waiting, self._uris(answer))
+
+    def _tell(self, waiting: Waiting, uris: tuple[FoundUri, ...]) -> None:
+        """Hand on what nobody waits for, unless it was meant for one question alone."""
+        if uris and self._on_late is not None and not waiting.described:
             self._on_late(waiting.number, waiting.caller, uris)
 
-    async def _find(self, number: str, service: Service, caller: str) -> SourceAnswer:
+    async def _find(self, number: str, service: Service, caller: str, about: About) -> SourceAnswer:
         now = self._wall_clock()
         refusal = self._refusal(number, caller, now)
         if refusal is not None:
@@ -140,14 +149,16 @@ class SpinSource:
         if services == (Service.IM,):
             lifetime = self._settings.message_lifetime
         try:
-            waiting = self._pending.open(number, caller, services, lifetime=lifetime, now=now)
+            waiting = self._pending.open(
+                number, caller, services, lifetime=lifetime, now=now, described=bool(about)
+            )
         except Refused as refused:
             return SourceAnswer(Outcome.UNAVAILABLE, refused.detail)
         prefix = number[:_PREFIX_DIGITS]
         self._breaker.sent(prefix, now)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[waiting.invitation_id] = future
-        sending = asyncio.create_task(self._invite(waiting, service), name="spin invite")
+        sending = asyncio.create_task(self._invite(waiting, service, about), name="spin invite")
         try:
             # An SMSC may be slower to say that it took the message than the answer is to come.
             await asyncio.wait((sending, future), return_when=asyncio.FIRST_COMPLETED)
@@ -185,7 +196,7 @@ class SpinSource:
             # It stays until it expires, and nobody can answer what nobody got.
             _log.warning("invitation not forgotten", culprit=str(error))
 
-    async def _invite(self, waiting: Waiting, service: Service) -> None:
+    async def _invite(self, waiting: Waiting, service: Service, about: About) -> None:
         settings = self._settings
         issued_at = int(waiting.issued_at)
         invitation = Invitation(
@@ -197,7 +208,8 @@ class SpinSource:
             jti=waiting.jti,
             issued_at=issued_at,
             expires_at=int(waiting.expires_at),
-            provider=settings.provider,
+            provider=about.provider or settings.provider,
+            tag=about.tag,
         )
 
         async def sign(x5c: bool) -> str:
@@ -237,8 +249,7 @@ class SpinSource:
     def _source_answer(self, waiting: Waiting, service: Service, answer: Answer) -> SourceAnswer:
         uris = self._uris(answer)
         further = tuple(uri for uri in uris if uri.service is not service)
-        if further and self._on_late is not None:
-            self._on_late(waiting.number, waiting.caller, further)
+        self._tell(waiting, further)
         return SourceAnswer(_OUTCOMES[answer.status], "", uris)
 
     def _uris(self, answer: Answer) -> tuple[FoundUri, ...]:
@@ -247,3 +258,15 @@ class SpinSource:
             FoundUri(uri.service, uri.uri, uri.msp, uri.prio, Assurance.SIGNED, expires_at)
             for uri in answer.uris
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedSpin:
+    """SPIN as a source for questions about something."""
+
+    source: SpinSource
+    about: About
+    name: str = "spin"
+
+    async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
+        return await self.source.find(number, service, caller=caller, about=self.about)

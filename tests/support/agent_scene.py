@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from discovery.model import Assurance, FoundUri, Outcome, Resolution, Service, SourceOutcome
 from discovery.number import NumberRanges
+from discovery.sources import About
 from gateway.agent_credentials import SqlCredentialStore
 from gateway.agent_store import SqlAgentStore
 from gateway.http.agent import AgentApi, AgentParts
@@ -101,15 +102,24 @@ class FakeFinder:
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    about: list[About] = field(default_factory=list)
 
     def check(self, mode: Mode) -> None:
         if mode == "directory":
             raise ModeUnavailable("no directory is configured")
 
     async def find(
-        self, number: str, service: Service, *, caller: str, mode: Mode, timeout: float
+        self,
+        number: str,
+        service: Service,
+        *,
+        caller: str,
+        mode: Mode,
+        timeout: float,
+        about: About,
     ) -> Resolution:
         self.asked.append((number, caller, mode))
+        self.about.append(about)
         await self.go.wait()
         if number.endswith("99"):
             return Resolution(
@@ -230,7 +240,13 @@ def make_api(
         changed=changed.append,
     )
     calls = CallRoutes(
-        settings.numbers, finder, FakeCallSigner(), random=random, wall_clock=clock, limits=limits
+        settings.numbers,
+        finder,
+        FakeCallSigner(),
+        random=random,
+        wall_clock=clock,
+        speaks_for=handlers.speaks_for,
+        limits=limits,
     )
     parts = AgentParts(
         store,

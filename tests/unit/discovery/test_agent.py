@@ -18,6 +18,7 @@ from discovery.spin.agent import (
     Ordinary,
 )
 from discovery.spin.answer import AnswerStatus
+from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.carriage import to_text
 from discovery.spin.handlers import Handler, check_handler, choose_handler
 from discovery.spin.limits import RateLimit
@@ -286,3 +287,19 @@ def test_a_registration_out_of_shape_is_refused(
     altered = replace(HANDLER, **change)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=text_of_error):
         check_handler(altered, frozenset({"beta.example"}))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "trusted", "believed"),
+    [
+        ("alpha.example", frozenset[str](), "alpha.example"),
+        ("wire.example", frozenset[str](), None),
+        ("wire.example", frozenset({"spin.beta.example"}), None),
+        ("wire.example", frozenset({"spin.alpha.example"}), "wire.example"),
+    ],
+)
+def test_an_application_is_believed_of_its_own_provider_or_an_agent_we_trust(
+    claimed: str, trusted: frozenset[str], believed: str | None
+) -> None:
+    beta = agent(replace(POLICY, callback=CallbackPolicy(trusted_hosts=trusted)))
+    assert accepted(beta, text(omsp=claimed)).provider == believed

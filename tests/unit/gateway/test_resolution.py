@@ -181,7 +181,7 @@ async def test_an_answer_that_came_late_is_there_for_the_next_call() -> None:
     scene.resolver.learn(BOB, ALICE, (URI,))
     (uri,) = (await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)).uris
     assert (uri.uri, uri.expires_at) == (URI.uri, 600.0)
-    scene.resolver.forget(f"+{BOB}", Service.VOICE)
+    scene.resolver.forget(f"+{BOB}", Service.VOICE, caller=ALICE)
     assert not (await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)).found
 
 
@@ -285,3 +285,18 @@ async def test_a_mapping_is_not_used_beyond_its_own_lifetime() -> None:
         scene.now = now
         await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
         assert len(enum.asked) == questions
+
+
+async def test_what_depends_on_who_asks_is_kept_for_whoever_asked() -> None:
+    source = FakeSource("spin", found())
+    cache = MappingCache(max_lifetime=600)
+    resolver = Resolver([TimedSource(source, 5.0, personal=True)], cache, wall_clock=lambda: 0.0)
+    for caller in (ALICE, "14155550101", ALICE):
+        resolution = await resolver.resolve(BOB, Service.VOICE, caller=caller)
+        assert resolution.found
+    assert resolution.asked_text() == "cache: found"
+    assert [caller for _, _, caller in source.asked] == [ALICE, "14155550101"]
+    resolver.forget(BOB, Service.VOICE, caller=ALICE)
+    assert len(cache) == 1
+    resolver.learn(BOB, ALICE, (URI,))
+    assert len(cache) == 2

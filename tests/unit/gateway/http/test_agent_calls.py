@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from discovery.sources import About
 from discovery.spin.limits import RateLimit
 from gateway.http.agent_calls import CallLimits
-from tests.support.agent_scene import PROVIDER_TOKEN, AgentScene, agent_scene
+from tests.support.agent_scene import PROVIDER_TOKEN, AgentScene, AppDomain, agent_scene
 from tests.support.spin_passports import ALICE, BOB
 
 pytestmark = pytest.mark.real
@@ -203,3 +204,39 @@ async def test_a_key_is_attested_for_the_users_number_within_limits(
     body = {"kind": "dtls", "jkt": JKT}
     statuses = [(await scene.call("POST", "/attest-key", body, token=app)).status for _ in range(2)]
     assert statuses == [201, 429]
+
+
+async def test_an_app_says_from_which_of_its_own_domains_it_asks_and_what_about(
+    scene: AgentScene,
+) -> None:
+    wire = AppDomain()
+    app = await scene.token_for("wire")
+    asking = {**QUESTION, "omsp": wire.msp, "tag": "business"}
+    assert (await scene.call("POST", "/resolve", asking, token=app)).status == 403
+    await scene.register(wire, consent=False)
+    assert (await scene.call("POST", "/resolve", asking, token=app)).status == 403
+    handler = (await scene.store.handlers(limit=1))[0]
+    await scene.told("POST", f"/handlers/{handler.handler_id}/consent")
+    assert (await scene.call("POST", "/resolve", asking, token=app)).status == 202
+    other = await scene.token_for("mallory")
+    for token in (other, scene.session):
+        assert (await scene.call("POST", "/resolve", asking, token=token)).status == 403
+    odd: tuple[tuple[str, object], ...] = (
+        ("omsp", "Wire"),
+        ("omsp", 7),
+        ("tag", "a b"),
+        ("tag", []),
+    )
+    for member, value in odd:
+        response = await scene.call("POST", "/resolve", {**QUESTION, member: value}, token=app)
+        assert response.status == 422
+    await asyncio.sleep(0)
+    assert scene.finder.about == [About(wire.msp, "business")]
+
+
+async def test_an_app_of_the_provider_asks_from_the_providers_domains(scene: AgentScene) -> None:
+    wide = await scene.token_for("softphone", number="+1212555")
+    asking = {**QUESTION, "from": f"+{BOB}", "omsp": "beta.example"}
+    assert (await scene.call("POST", "/resolve", asking, token=wide)).status == 202
+    asking["omsp"] = "chat.example"
+    assert (await scene.call("POST", "/resolve", asking, token=wide)).status == 403

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from discovery.model import FoundUri, Outcome, Service
+from discovery.sources import About
 from discovery.spin import gsm7
 from discovery.spin.answer import Answer, parse_answer
 from discovery.spin.breaker import BreakerPolicy
@@ -272,3 +273,28 @@ async def test_an_smsc_that_is_away_is_not_taken_for_silence() -> None:
     for _ in range(5):
         answer = await scene.source.find(BOB, Service.VOICE, caller=ALICE)
         assert answer.outcome is Outcome.UNAVAILABLE
+
+
+async def test_a_question_about_something_says_so_and_its_answer_is_for_it_alone() -> None:
+    settings = OriginatingSettings(
+        "https://spin.alpha.example:8443", provider="alpha.example", together=(Service.IM,)
+    )
+    scene = Scene(settings)
+    described = scene.source.describing(About("wire.example", "business"))
+    finding = asyncio.create_task(described.find(BOB, Service.VOICE, caller=ALICE))
+    await settle()
+    _, invitation = parse_invitation(scene.token())
+    assert (invitation.provider, invitation.tag) == ("wire.example", "business")
+    waiting = scene.waiting()
+    assert waiting.described
+    scene.source.deliver(waiting, scene.answer())
+    assert (await finding).outcome is Outcome.FOUND
+    scene.source.deliver(waiting, scene.answer())  # too late for the one who asked
+    assert scene.late == []
+
+    plain = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
+    await settle()
+    _, invitation = parse_invitation(scene.token())
+    assert (invitation.provider, invitation.tag) == ("alpha.example", None)
+    plain.cancel()
+    await asyncio.gather(plain, return_exceptions=True)
