@@ -146,7 +146,7 @@ async def running(files: DirectoryFiles, core: int | None) -> AsyncIterator[int]
 
 async def _create_tables(file: Path) -> None:
     database = Database(sqlite_url(file))
-    await database.create_tables()
+    await database.upgrade()
     assert await RecordStore(database).count() == 0
     await database.close()
 

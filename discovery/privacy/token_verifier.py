@@ -34,10 +34,12 @@ class AcceptedKey:
 
 @dataclass(frozen=True, slots=True)
 class GoodToken:
-    """A token that was checked and not spent yet: its nonce, and until when to remember that."""
+    """A token that was checked and not spent yet: its nonce, until when to remember that, and the
+    identifier of the key that made it."""
 
     nonce: bytes
     until: float
+    key_id: bytes
 
 
 class TokenVerifier:
@@ -76,7 +78,7 @@ class TokenVerifier:
         if signed.challenge_digest != self._digests[signed.key_id]:
             raise PrivacyError(Fault.WRONG_CHALLENGE)
         verify(PSS_DETERMINISTIC, accepted.key.rsa, signed.encode(), token.authenticator)
-        return GoodToken(signed.nonce, accepted.accept_until)
+        return GoodToken(signed.nonce, accepted.accept_until, signed.key_id)
 
     def redeem(self, token: Token, now: float) -> None:
         """Check a token and spend it.

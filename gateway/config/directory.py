@@ -228,6 +228,12 @@ class Oblivious(Section):
     key_days: Count = Field(
         default=30, ge=1, le=90, description="After so many days another key is advertised."
     )
+    max_spent_tokens: Count = Field(
+        default=100_000_000,
+        ge=1,
+        description="Spent tokens kept, some 40 octets each, until 30 days after their key is "
+        "taken out here; full, no token is taken.",
+    )
     issuer: tuple[TokenIssuerSection, ...] = Field(
         min_length=1, max_length=64, description="Issuers whose tokens are taken."
     )

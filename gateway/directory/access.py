@@ -12,14 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import structlog
 from aiohttp import web
 
-from discovery.directory.challenge_limits import DAY
 from discovery.directory.reason import Refusal
+from gateway.directory.database import DirectoryUnavailable
+from gateway.directory.quotas import Quotas
 from gateway.http.callback import bearer_of
 from gateway.http.problem import Problem
 from stir.oob.rate import Rate, TokenBuckets
 
+_log = structlog.get_logger("directory")
 _FAILURES: Final = Rate(0.5, 20.0)
 _LATER: Final = {"Retry-After": "60"}
 _PRIVATE_TOKEN: Final = "PrivateToken "  # noqa: S105 - a scheme (RFC 9577)
@@ -45,7 +48,10 @@ class TokenRedeemer(Protocol):
         ...
 
     async def redeem(self, authorization: str) -> bool:
-        """Spend the token of an Authorization value; False where it is bad or spent."""
+        """Spend the token of an Authorization value; False where it is bad or spent.
+
+        Raises DirectoryUnavailable.
+        """
         ...
 
 
@@ -59,6 +65,7 @@ class LookupAccess:
         self,
         peers: tuple[LookupPeer, ...],
         wall_clock: Callable[[], float],
+        quotas: Quotas,
         *,
         redeemer: TokenRedeemer | None = None,
     ) -> None:
@@ -67,12 +74,12 @@ class LookupAccess:
         self._wall_clock = wall_clock
         self._redeemer = redeemer
         self._buckets = {peer.name: TokenBuckets(peer.rate) for peer in peers}
-        self._days: dict[str, tuple[int, int]] = {}
+        self._quotas = quotas
         self._failures = TokenBuckets(_FAILURES)
         self.outcomes: Counter[tuple[str, ...]] = Counter()
 
     async def admit(self, request: web.Request) -> None:
-        """Admit one lookup, or raise Problem: 401, 429."""
+        """Admit one lookup, or raise Problem: 401, 429, 503."""
         values = request.headers.getall("Authorization", [])
         if len(values) == 1 and values[0].startswith(_PRIVATE_TOKEN):
             try:
@@ -85,7 +92,7 @@ class LookupAccess:
         if peer is None:
             self._fail(request)
             raise Problem(401, headers={"WWW-Authenticate": self._challenges()})
-        self._take(peer)
+        await self._take(peer)
 
     def _peer(self, request: web.Request) -> LookupPeer | None:
         token = bearer_of(request)
@@ -101,20 +108,25 @@ class LookupAccess:
                 return peer
         return None
 
-    def _take(self, peer: LookupPeer) -> None:
-        now = self._wall_clock()
-        today = int(now // DAY)
-        day, used = self._days.get(peer.name, (today, 0))
-        used = used if day == today else 0
-        if used >= peer.per_day or not self._buckets[peer.name].take("", now):
+    async def _take(self, peer: LookupPeer) -> None:
+        # The rate first: what it turns away costs nothing of the day's quota.
+        admitted = self._buckets[peer.name].take("", self._wall_clock())
+        try:
+            admitted = admitted and await self._quotas.take(peer.name, peer.per_day)
+        except DirectoryUnavailable as error:
+            raise _unavailable(error) from None
+        if not admitted:
             self.outcomes[peer.name, "quota"] += 1
             raise _too_many("quota of lookups is used up")
-        self._days[peer.name] = (today, used + 1)
         self.outcomes[peer.name, "admitted"] += 1
 
     async def admit_token(self, authorization: str) -> None:
-        """Admit one lookup for a Privacy Pass token, whoever sends it; raises Problem: 401."""
-        if self._redeemer is None or not await self._redeemer.redeem(authorization):
+        """Admit one lookup for a Privacy Pass token, whoever sends it; raises Problem: 401, 503."""
+        try:
+            good = self._redeemer is not None and await self._redeemer.redeem(authorization)
+        except DirectoryUnavailable as error:
+            raise _unavailable(error) from None
+        if not good:
             self.outcomes["token", "refused"] += 1
             raise Problem(401, headers={"WWW-Authenticate": self._challenges()})
         self.outcomes["token", "admitted"] += 1
@@ -127,6 +139,11 @@ class LookupAccess:
     def _challenges(self) -> str:
         challenge = self._redeemer.challenge if self._redeemer is not None else None
         return f"Bearer, {challenge}" if challenge else "Bearer"
+
+
+def _unavailable(error: DirectoryUnavailable) -> Problem:
+    _log.error("database unavailable", culprit=str(error))
+    return Problem(503, "the database is unavailable", headers={"Retry-After": "5"})
 
 
 def _too_many(detail: str) -> Problem:

@@ -15,7 +15,7 @@ from discovery.directory.challenge_limits import DAY
 from discovery.privacy.bhttp import BinaryResponse
 from discovery.privacy.ohttp import OhttpGateway
 from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
-from discovery.privacy.private_token import format_challenge
+from discovery.privacy.private_token import format_challenge, parse_authorization
 from discovery.privacy.reason import PrivacyError
 from discovery.privacy.token import TokenChallenge
 from discovery.privacy.token_key import TokenKey, parse_token_key
@@ -24,6 +24,8 @@ from gateway.config.directory import DirectoryConfig
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.directory.access import LookupAccess
+from gateway.directory.database import Database
+from gateway.directory.spent_tokens import SpendsTokens, SpentTokens
 from gateway.directory_log.kept import PREFIX
 from gateway.http.ohttp_gateway import OhttpGatewayServer
 from gateway.http.problem import Problem
@@ -45,17 +47,23 @@ class AnswersOctets(Protocol):
 class Tokens:
     """A `TokenRedeemer` for the tokens of some issuers, each taken once.
 
-    host: our name, for which alone tokens are good. wall_clock gives epoch seconds.
+    host: our name, for which alone tokens are good; spent: where nonces are remembered. wall_clock
+    gives epoch seconds.
     """
 
     def __init__(
-        self, issuers: Sequence[tuple[str, TokenKey]], host: str, wall_clock: Callable[[], float]
+        self,
+        issuers: Sequence[tuple[str, TokenKey]],
+        host: str,
+        wall_clock: Callable[[], float],
+        spent: SpendsTokens,
     ) -> None:
         made = [(TokenChallenge(name, b"", (host,)), key) for name, key in issuers]
         accepted = [AcceptedKey(key, challenge) for challenge, key in made]
         self._verifier = TokenVerifier(accepted, host)
         self._challenge = ", ".join(format_challenge(challenge, key) for challenge, key in made)
         self._wall_clock = wall_clock
+        self._spent = spent
 
     @property
     def challenge(self) -> str | None:
@@ -63,10 +71,10 @@ class Tokens:
 
     async def redeem(self, authorization: str) -> bool:
         try:
-            self._verifier.redeem_header(authorization, self._wall_clock())
+            good = self._verifier.check(parse_authorization(authorization), self._wall_clock())
         except PrivacyError:
             return False
-        return True
+        return await self._spent.spend(good.key_id, good.nonce)
 
 
 class RotatingKeys:
@@ -182,8 +190,13 @@ class ObliviousService:
         return self._gateway.keys.encode(self._wall_clock())
 
 
-def make_tokens(config: DirectoryConfig, wall_clock: Callable[[], float]) -> Tokens | None:
-    """Return who redeems tokens, or None where none are taken. Raises ConfigError."""
+def make_tokens(
+    config: DirectoryConfig, database: Database, wall_clock: Callable[[], float]
+) -> tuple[Tokens, SpentTokens] | None:
+    """Return who redeems tokens and who remembers them, None where none are taken.
+
+    Raises ConfigError.
+    """
     settings = config.oblivious
     if settings is None:
         return None
@@ -194,7 +207,10 @@ def make_tokens(config: DirectoryConfig, wall_clock: Callable[[], float]) -> Tok
             issuers.append((issuer.name, parse_token_key(read_file(issuer.key_file, key))))
         except PrivacyError as error:
             raise ConfigError(key, f"{issuer.key_file}: {error}") from None
-    return Tokens(issuers, host_of(config), wall_clock)
+    spent = SpentTokens(
+        database, (key.key_id for _, key in issuers), max_spent=settings.max_spent_tokens
+    )
+    return Tokens(issuers, host_of(config), wall_clock, spent), spent
 
 
 def make_rotating_keys(config: DirectoryConfig) -> RotatingKeys | None:

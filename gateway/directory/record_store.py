@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,6 +35,8 @@ from gateway.directory.database import Database, metadata
 from gateway.directory.point_reads import sqlite_text
 
 _THUMBPRINT: Final = String(43)
+# Integers of SQLite have 64 bits, whatever the column is called.
+_BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
 _records: Final = Table(
     "dp_records",
     metadata,
@@ -45,14 +49,14 @@ _records: Final = Table(
     Column("opted_out", Boolean, nullable=False),
     Column("live_at", Float, nullable=False),
     Column("until", Float, nullable=False),
-    Column("log_index", Integer, nullable=True),
+    Column("log_index", _BIG, nullable=True),
 )
 _floors: Final = Table(
     "dp_floors",
     metadata,
     Column("csi", String(MAX_IDENTIFIER), primary_key=True),
     Column("thumbprint", _THUMBPRINT, primary_key=True),
-    Column("seq", Integer, nullable=False),
+    Column("seq", _BIG, nullable=False),
     Column("kept_until", Float, nullable=False),
 )
 _removals: Final = Table(
@@ -69,7 +73,9 @@ _claims: Final = Table(
     Column("claimed_at", Float, nullable=False),
     Column("effective_at", Float, nullable=False),
 )
+_UNLOGGED: Final = text("log_index IS NULL")
 Index("dp_records_until", _records.c.until)
+Index("dp_records_unlogged", _records.c.csi, sqlite_where=_UNLOGGED, postgresql_where=_UNLOGGED)
 Index("dp_floors_until", _floors.c.kept_until)
 Index("dp_claims_effective", _claims.c.effective_at)
 _OF_ONE: Final = sqlite_text(select(_records).where(_records.c.csi == bindparam("csi")))
@@ -149,6 +155,24 @@ class RecordStore:
                 .values(log_index=index)
             )
 
+    async def unlogged(self, now: float, *, after: str, limit: int) -> list[StoredRecord]:
+        """Return records that count still and have no place in the log, in the order of `csi`.
+
+        Those behind the identifier `after`, up to `limit` and the last identifier's all.
+        """
+        waiting = (_records.c.log_index.is_(None), _records.c.until > now, _records.c.csi > after)
+        async with self._database.reading() as connection:
+            chosen = select(_records.c.csi).where(*waiting).order_by(_records.c.csi).limit(limit)
+            csis = (await connection.scalars(chosen)).all()
+            if not csis:
+                return []
+            rows = await connection.execute(
+                select(_records)
+                .where(*waiting, _records.c.csi <= csis[-1])
+                .order_by(_records.c.csi, _records.c.thumbprint)
+            )
+            return [_stored(row) for row in rows]
+
     async def sweep(self, now: float, *, limit: int) -> int:
         """Delete up to `limit` records whose time is over, and what no record needs any more.
 
@@ -170,7 +194,10 @@ class RecordStore:
                         _records.c.until <= now,
                     )
                 )
+        # A transaction a table: whoever changes one identifier locks rows in another order.
+        async with self._database.writing("sweep") as connection:
             await connection.execute(delete(_floors).where(_floors.c.kept_until <= now))
+        async with self._database.writing("sweep") as connection:
             await connection.execute(
                 delete(_claims).where(_claims.c.effective_at <= now - 7 * 86_400)
             )

@@ -26,6 +26,7 @@ from gateway.directory.authority_store import AuthorityStore
 from gateway.directory.couriers import Couriers
 from gateway.directory.database import Database, DirectoryUnavailable, sqlite_url
 from gateway.directory.files import DirectoryKeys
+from gateway.directory.log_owner import log_of
 from gateway.directory.log_sink import LogSink, NoLog
 from gateway.directory.lookups import Lookups
 from gateway.directory.mail import MailSettings, MailSubmission
@@ -37,6 +38,7 @@ from gateway.directory.oblivious import (
     make_tokens,
 )
 from gateway.directory.published import enum_server
+from gateway.directory.quotas import LookupQuotas
 from gateway.directory.record_store import RecordStore
 from gateway.directory.registry import Registry
 from gateway.directory_log.kept import PREFIX, KeptLog
@@ -108,7 +110,12 @@ class DirectoryService:
             hold=section.hold_seconds,
         )
         self.lookups = Lookups(self.records, self._log, keys.signer, section.url, wall_clock)
-        self.access = LookupAccess(keys.peers, wall_clock, redeemer=make_tokens(config, wall_clock))
+        self._quotas = LookupQuotas(self._database, wall_clock)
+        tokens = make_tokens(config, self._database, wall_clock)
+        self._spent = tokens[1] if tokens is not None else None
+        self.access = LookupAccess(
+            keys.peers, wall_clock, self._quotas, redeemer=tokens[0] if tokens is not None else None
+        )
         settings = DirectoryApiSettings(
             url=section.url,
             description=self.description,
@@ -174,6 +181,9 @@ class DirectoryService:
         swept = _SWEPT_AT_ONCE
         while swept == _SWEPT_AT_ONCE:  # lookups come in between
             swept = await self.records.sweep(now, limit=_SWEPT_AT_ONCE)
+        await self._quotas.sweep(now)
+        if self._spent is not None:
+            await self._spent.sweep(now)
         if self.authority is not None:
             await self.authority.sweep()
 
@@ -183,10 +193,33 @@ class DirectoryService:
             self._stack.push_async_callback(self._kept_log.close)
         self._stack.push_async_callback(self._database.close)
         self._stack.push_async_callback(self.lookups.close)
+        self._stack.push_async_callback(self._keep_counts)
         try:
-            await self._database.create_tables()
+            await self._database.upgrade()
+            await self._check_log()
+            if self._spent is not None:
+                await self._spent.open(self._wall_clock())
         except DirectoryUnavailable as error:
             raise ConfigError("directory.database_url", f"database: {error}") from None
+
+    async def _check_log(self) -> None:
+        """Refuse a database whose records are in another log than ours."""
+        own = self._log.verifier_key
+        theirs = await log_of(self._database, own)
+        if theirs != own:
+            raise ConfigError(
+                "transparency_log",
+                f"what is in this database is logged by {theirs}: only the one process that keeps "
+                "that log may use it",
+            )
+
+    async def _keep_counts(self) -> None:
+        try:
+            if self._spent is not None:
+                await self._spent.close()
+            await self._quotas.close()
+        except DirectoryUnavailable as error:
+            _log.warning("lookups not given back", culprit="database", detail=str(error))
 
     async def _start(self) -> None:
         stack = self._stack

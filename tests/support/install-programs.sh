@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the programs that tests and benchmarks run against, where they are missing.
-# Each line is a program to look for and the Debian packages that hold it and its modules.
+# Each line is a program to look for (or a pattern of its path, where that is not searched) and the
+# Debian packages that hold it and its modules.
 set -eu
 
 needed='
@@ -10,10 +11,19 @@ openssl openssl
 delv bind9-dnsutils
 unbound-host unbound-host
 kamailio kamailio kamailio-secsipid-modules
+/usr/lib/postgresql/*/bin/initdb postgresql
 '
 
+is_there() {
+  case $1 in
+    # shellcheck disable=SC2086  # the pattern is to be matched
+    /*) ls $1 >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
 missing=$(printf '%s\n' "$needed" | while read -r program package; do
-  [ -z "$program" ] || command -v "$program" >/dev/null 2>&1 || printf '%s ' "$package"
+  [ -z "$program" ] || is_there "$program" || printf '%s ' "$package"
 done)
 missing=${missing% }
 [ -n "$missing" ] || exit 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,12 @@ from gateway.directory.authority import ChallengeMade, NumberAuthority
 from gateway.directory.keys import EcKey, PointKeys
 from gateway.directory.service import DirectoryService
 from tests.support.directory_world import MAIL, DirectoryWorld, Owner, opened
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_url: str | None) -> DirectoryWorld:
+    """On SQLite and on PostgreSQL."""
+    return DirectoryWorld(tmp_path, directory={"database_url": database_url})
 
 
 @pytest.fixture

@@ -37,3 +37,7 @@ def test_the_wheel_holds_exactly_the_rooms_and_the_configurations(tmp_path: Path
     assert tops == rooms | {f"spingate-{version}.dist-info"}
     assert {f"{room}/py.typed" for room in rooms} <= set(names)
     assert "gateway/configs/edge.toml" in names
+    steps = {
+        f"gateway/directory/migrations/{name}" for name in ("env.py", "versions/v0001_first.py")
+    }
+    assert steps <= set(names)

@@ -1,4 +1,4 @@
-"""A directory with its database, without a listener."""
+"""A directory with its database, SQLite and PostgreSQL, without a listener."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.directory_world import DirectoryWorld, opened
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> DirectoryWorld:
-    return DirectoryWorld(tmp_path)
+def world(tmp_path: Path, database_url: str | None) -> DirectoryWorld:
+    return DirectoryWorld(tmp_path, directory={"database_url": database_url})
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The versions of the directory's tables, one file a step, run by Alembic."""

@@ -1,0 +1,1 @@
+"""A step a file, never changed once it was released."""
