@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo test check contracts bench lock clean
 
 setup: $(VENV)/.ready
 
@@ -25,6 +25,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not real"
+
+# Every HTTP interface against its OpenAPI description, 1,000 requests an operation and kind.
+contracts: setup
+	SPINGATE_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 3000 tests/security/gateway/test_*description*.py tests/security/directory/test_http.py
 
 bench: setup
 	$(BIN)/python -m bench

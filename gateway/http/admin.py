@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from gateway.http.admin_body import read_object
+from gateway.http.admin_openapi import description
+from gateway.http.problem import Problem, problems
+
 Discover = Callable[[str, str, str], Awaitable[dict[str, Any]]]
 StateReader = Callable[[], list[dict[str, Any]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_MAX_QUESTION: Final = 1_024
 
 
 def admin_application(
@@ -24,17 +30,20 @@ def admin_application(
     health: Callable[[], str] = lambda: "ok",
 ) -> web.Application:
     """Return the application: GET /metrics, GET /v1/NAME for each state, POST /v1/discover,
-    GET /healthz, and further `routes`.
+    GET /healthz, GET /openapi.json, and further `routes`.
 
     Everything but /healthz needs `Authorization: Bearer` with the token. /healthz is 503 where
     `health` says anything but "ok".
     """
-    application = web.Application(middlewares=[_authorised(token)], client_max_size=1_024)
+    routes = list(routes)
+    application = web.Application(middlewares=[problems, _authorised(token)])
     application.router.add_get("/metrics", _metrics(exposition))
     application.router.add_get("/v1/{name}", _show(state))
     application.router.add_post("/v1/discover", _look_up(discover))
     application.router.add_get("/healthz", _tell_health(health))
     application.router.add_routes(routes)
+    document = description(state, cache=any("/cache/" in route.path for route in routes))
+    application.router.add_get("/openapi.json", _describe(document))
     return application
 
 
@@ -68,7 +77,7 @@ def _show(state: dict[str, StateReader]) -> Handler:
     async def show(request: web.Request) -> web.Response:
         reader = state.get(request.match_info["name"])
         if reader is None:
-            raise web.HTTPNotFound
+            raise Problem(404)
         return web.json_response({request.match_info["name"]: reader()})
 
     return show
@@ -76,17 +85,14 @@ def _show(state: dict[str, StateReader]) -> Handler:
 
 def _look_up(discover: Discover) -> Handler:
     async def look_up(request: web.Request) -> web.Response:
+        asked = await read_object(request, _MAX_QUESTION)
+        texts = [asked.get(name) for name in ("number", "service", "from")]
+        if not all(isinstance(text, str) for text in texts):
+            raise Problem(400, "number, service and from are texts")
         try:
-            asked = await request.json()
-            number, service, sender = asked["number"], asked["service"], asked["from"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return _problem("the body is an object with number, service and from")
-        if not all(isinstance(text, str) for text in (number, service, sender)):
-            return _problem("number, service and from are texts")
-        try:
-            return web.json_response(await discover(number, service, sender))
+            return web.json_response(await discover(*map(str, texts)))
         except ValueError as error:
-            return _problem(str(error))
+            raise Problem(400, str(error)) from None
 
     return look_up
 
@@ -99,10 +105,8 @@ def _tell_health(health: Callable[[], str]) -> Handler:
     return tell_health
 
 
-def _problem(detail: str) -> web.Response:
-    """A refusal by RFC 9457."""
-    return web.json_response(
-        {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": detail},
-        status=400,
-        content_type="application/problem+json",
-    )
+def _describe(document: dict[str, object]) -> Handler:
+    async def describe(_request: web.Request) -> web.Response:
+        return web.json_response(document)
+
+    return describe

@@ -448,7 +448,7 @@ DESCRIPTION: Final[dict[str, object]] = {
             "get": {
                 "summary": "This description",
                 "security": [],
-                "responses": {"200": {"description": "OpenAPI 3.1"}},
+                "responses": {"200": _json({"type": "object"}, "OpenAPI 3.1")},
             }
         },
     },

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from aiohttp import web
 
+from gateway.http.admin_body import read_object
 from gateway.http.credentials import CertificateSource
 from gateway.http.preloading import Preloading
+from gateway.http.problem import Problem
 
 # The command line sends no more than this in one request.
 MAX_CERTIFICATES: Final = 50
@@ -25,19 +26,19 @@ def cache_routes(preloading: Preloading, source: CertificateSource) -> list[web.
     """
 
     async def take(request: web.Request) -> web.Response:
-        asked = _list_of(await _body(request), "certificates", MAX_CERTIFICATES)
+        asked = _list_of(await read_object(request, _MAX_BODY), "certificates", MAX_CERTIFICATES)
         given = [(_text(each, "url"), _text(each, "pem")) for each in asked]
         refused = [preloading.take(url, pem) for url, pem in given]
         return _results([url for url, _ in given], refused)
 
     async def fetch(request: web.Request) -> web.Response:
-        urls = _list_of(await _body(request), "urls", MAX_URLS)
+        urls = _list_of(await read_object(request, _MAX_BODY), "urls", MAX_URLS)
         if not all(isinstance(url, str) for url in urls):
-            raise _wrong("urls are texts")
+            raise Problem(400, "urls are texts")
         return _results(urls, await preloading.fetch(urls, source))
 
     async def clear(request: web.Request) -> web.Response:
-        asked = await _body(request)
+        asked = await read_object(request, _MAX_BODY)
         url = None if asked.get("url") is None else _text(asked, "url")
         return web.json_response({"cleared": preloading.clear(url)})
 
@@ -53,37 +54,15 @@ def _results(urls: list[str], refused: list[str | None]) -> web.Response:
     return web.json_response({"results": [{"url": url, "refused": why} for url, why in pairs]})
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    """Read a bounded JSON object; the application's own limit is for smaller questions."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise web.HTTPRequestEntityTooLarge(_MAX_BODY, len(body))
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _wrong("the body is not JSON") from None
-    if not isinstance(asked, dict):
-        raise _wrong("the body is an object")
-    return asked
-
-
 def _list_of(asked: dict[str, Any], name: str, most: int) -> list[Any]:
     items = asked.get(name)
     if not isinstance(items, list) or len(items) > most:
-        raise _wrong(f"{name} is a list of at most {most}")
+        raise Problem(400, f"{name} is a list of at most {most}")
     return items
 
 
 def _text(asked: object, name: str) -> str:
     value = asked.get(name) if isinstance(asked, dict) else None
     if not isinstance(value, str):
-        raise _wrong(f"{name} is a text")
+        raise Problem(400, f"{name} is a text")
     return value
-
-
-def _wrong(detail: str) -> web.HTTPBadRequest:
-    """A refusal by RFC 9457."""
-    problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": detail}
-    return web.HTTPBadRequest(text=json.dumps(problem), content_type="application/problem+json")

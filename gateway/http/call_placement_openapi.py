@@ -53,6 +53,11 @@ def _answers(success: str, *, content: dict[str, object] | None = None) -> dict[
     return {success: answer, **dict.fromkeys(codes, _PROBLEM)}
 
 
+_DONE: Final[dict[str, object]] = {
+    "type": "object",
+    "required": ["status", "message"],
+    "properties": {"status": {"type": "integer"}, "message": {"type": "string"}},
+}
 _PLAIN: Final = _list("A PASSporT in full form (RFC 8225).", 8)
 _SEALED: Final = _list("A compact JWE, ECDH-ES and A256GCM, of {passports: [...]}.", 1)
 
@@ -78,14 +83,19 @@ DESCRIPTION: Final[dict[str, object]] = {
         }
     },
     "paths": {
-        "/health": {"get": {"summary": "Whether the service is up", "responses": _answers("200")}},
+        "/health": {
+            "get": {
+                "summary": "Whether the service is up",
+                "responses": _answers("200", content=_DONE),
+            }
+        },
         "/passports/{dest}/{orig}": {
             "parameters": [_DEST, _ORIG],
             "post": {
                 "summary": "Publish the PASSporTs of a call",
                 "security": [{"access": []}],
                 "requestBody": _body(_PLAIN),
-                "responses": _answers("201"),
+                "responses": _answers("201", content=_DONE),
             },
             "get": {
                 "summary": "Retrieve the PASSporTs of calls between two numbers",
@@ -99,7 +109,7 @@ DESCRIPTION: Final[dict[str, object]] = {
                 "summary": "Publish the encrypted PASSporTs of a call",
                 "security": [{"access": []}],
                 "requestBody": _body(_SEALED),
-                "responses": _answers("201"),
+                "responses": _answers("201", content=_DONE),
             },
             "get": {
                 "summary": "Retrieve all that is stored for a called number, perhaps nothing",

@@ -24,6 +24,7 @@ from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.passports import PassportVerifier, Rejected
 from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.reason import Refusal, Refused
+from gateway.http.callback_openapi import description
 from gateway.http.problem import Problem, problems
 from gateway.spin.keeping import KeptInMemory
 from gateway.spin.kept_engines import KeptInvitations
@@ -92,6 +93,7 @@ class CallbackServer:
         """Return the aiohttp application to serve over TLS, with what else strangers may reach."""
         application = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
         application.router.add_post("/s/{id}", self._post)
+        application.router.add_get("/openapi.json", _describe)
         for routes in further:
             routes.add_to(application.router)
         return application
@@ -171,6 +173,11 @@ class CallbackServer:
             uris=len(answer.uris),
         )
         self._on_answer(waiting, answer)
+
+
+async def _describe(request: web.Request) -> web.Response:
+    served = (resource.canonical for resource in request.app.router.resources())
+    return web.json_response(description(served))
 
 
 def _may_follow(waiting: Waiting, answer: Answer) -> bool:

@@ -53,8 +53,10 @@ class Mm7Receiver:
 
     async def _deliver(self, request: web.Request) -> web.Response:
         self._authenticate(request)
-        if (request.content_length or 0) > MAX_BODY or "Content-Encoding" in request.headers:
-            raise Problem(413, f"at most {MAX_BODY} octets, not compressed")
+        if "Content-Encoding" in request.headers:
+            raise Problem(415, "send it not compressed")
+        if (request.content_length or 0) > MAX_BODY:
+            raise Problem(413, f"at most {MAX_BODY} octets are taken")
         body = bytearray()
         try:
             async with asyncio.timeout(_BODY_TIME):
