@@ -101,11 +101,7 @@ class DirectorySource:
         """Add what is known of oblivious lookups to the gateway's metrics."""
         if not self._oblivious:
             return
-        metrics.gauge(
-            "directory_tokens",
-            "Tokens for lookups in hand",
-            lambda: sum(len(parts.tokens) for parts in self._oblivious),
-        )
+        metrics.gauge("directory_tokens", "Tokens for lookups in hand", lambda: self.tokens)
         metrics.counts(
             "directory_tokens_bought",
             "Tokens bought, and rounds of buying that failed, by reason",
@@ -160,6 +156,17 @@ class DirectorySource:
         if not answers:
             return SourceAnswer(Outcome.UNAVAILABLE, "; ".join(failures))
         return self._concluded(answers, failures, service, caller)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens for lookups are in hand."""
+        return sum(len(parts.tokens) for parts in self._oblivious)
+
+    async def answers(
+        self, csi: Identifier, service: Service | None
+    ) -> tuple[list[CheckedAnswer], list[str]]:
+        """Ask all that are responsible; return what they said with its proof, and what failed."""
+        return await self.ask_all(self._responsible(csi), csi, service)
 
     async def ask_all(
         self, connections: Collection[DirectoryConnection], csi: Identifier, service: Service | None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from gateway.cli.output import EXIT_FAILED, console, emit_json, failure
+from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console, failure
 from gateway.demo.directory_call import directory_call
 from gateway.demo.directory_report import DirectoryReport, print_directory
 from gateway.demo.directory_scene import TWO_PROVIDERS, DirectoryScene
@@ -51,16 +53,31 @@ async def _demo(folder: Path, *, as_json: bool, stay: bool) -> bool:
     if not as_json:
         console.rule("[bold]Two providers on loopback", align="left")
     async with DirectoryScene(folder, progress) as scene:
-        progress(f"alice dials {BOB}; alpha.example does not know the number")
-        report = await verified_call(scene)
-        if not as_json:
-            print_report(console, report, PARTIES)
-        progress(f"owners register; bob dials {ALICE}, which beta.example does not know")
-        found = await directory_call(scene)
-        _tell(report, found, as_json)
+        try:
+            report, found = await _calls(scene, progress, as_json)
+        except (SceneError, SoftphoneError, OSError) as error:
+            # What a process that died has said, rather than what that did to others.
+            dead = await scene.dead()
+            raise SceneError(f"{dead} ({error})" if dead else str(error)) from None
+        if not (report.ok and found.ok) and (dead := await scene.dead()):
+            error_console.print(f"[bold red]spingate:[/] {escape(dead)}", soft_wrap=True)
         if stay:
             await _stay(folder)
     return report.ok and found.ok
+
+
+async def _calls(
+    scene: DirectoryScene, progress: Callable[[str], None], as_json: bool
+) -> tuple[CallReport, DirectoryReport]:
+    await scene.tokens_ready()
+    progress(f"alice dials {BOB}; alpha.example does not know the number")
+    report = await verified_call(scene)
+    if not as_json:
+        print_report(console, report, PARTIES)
+    progress(f"owners register; bob dials {ALICE}, which beta.example does not know")
+    found = await directory_call(scene)
+    _tell(report, found, as_json)
+    return report, found
 
 
 def _tell(report: CallReport, found: DirectoryReport, as_json: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -15,7 +16,8 @@ from discovery.log.note import NoteSigner
 from gateway.config.directory import DirectoryConfig
 from gateway.config.load import load_file
 from gateway.demo.keys import Authorities, write_secret_file
-from gateway.demo.process import ServerProcess
+from gateway.demo.oblivious import ISSUER_URL, RELAY_URL
+from gateway.demo.process import ListeningProcess
 from gateway.directory.keys import EcSigner
 from stir.certificates.issuing import (
     issue_tls_certificate,
@@ -32,16 +34,34 @@ _LOG: Final = "dp.example:8446/log"
 
 # What a provider adds to its configuration to join.
 _JOIN: Final = """
-[discovery.directory]
+[discovery.directory] # records signed by the owners of numbers
 owner_trust_anchors = ["keys/number-root.pem"]
 trust_anchors = "keys/tls-root.pem"
-require_logged = true
+require_logged = true # nothing is believed that the log does not show
 
-[[discovery.directory.server]]
+[[discovery.directory.server]] # its keys are pinned: what signs answers, log and labels
 url = "{url}"
 key = "{key}"
-token_file = "keys/directory.token"
 log_keys = ["{log_key}"]
+log_witnesses = ["{witness}"]
+log_labels = "{labels}"
+
+[discovery.directory.server.oblivious] # through a relay, for tokens: it never knows who asks
+relay = "{relay}"
+keys_file = "keys/dp.ohttp-keys"
+issuer = "{issuer}"
+issuer_keys = ["{issuer_key}"]
+token_file = "keys/tokens.token"
+tokens = 20
+batch = 5
+interval_seconds = 5.0
+"""
+
+# What the directory adds to its configuration to have its log witnessed.
+_WITNESSED: Final = """
+[[transparency_log.witness]]
+url = "{url}"
+key = "{key}"
 """
 
 
@@ -52,9 +72,38 @@ class DirectoryFacts:
     key: str
     log_key: str
 
-    def joining(self) -> str:
-        """Return the section that a provider's configuration gains."""
-        return _JOIN.format(url=URL, key=self.key, log_key=self.log_key)
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What a provider pins: the facts, the witness, the issuer's key, and what is published."""
+
+    facts: DirectoryFacts
+    witness: str
+    issuer_key: str
+    description: Mapping[str, Any]
+
+    @property
+    def ohttp_keys(self) -> bytes:
+        """The directory's key configurations, to be kept in a file."""
+        return base64.b64decode(self.description["ohttp"]["keys"])
+
+    def section(self) -> str:
+        """Return what a provider's configuration gains."""
+        return _JOIN.format(
+            url=URL,
+            key=self.facts.key,
+            log_key=self.facts.log_key,
+            witness=self.witness,
+            labels=self.description["log_labels"],
+            relay=RELAY_URL,
+            issuer=ISSUER_URL,
+            issuer_key=self.issuer_key,
+        )
+
+
+def witnessed(url: str, key: str) -> str:
+    """Return what the directory's configuration gains by a witness."""
+    return _WITNESSED.format(url=url, key=key)
 
 
 def write_directory_keys(
@@ -79,34 +128,18 @@ def write_directory_keys(
     ):
         write_secret_file(keys / name, octets)
     for provider in providers:
-        token = secrets.token_urlsafe(18).encode() + b"\n"
-        write_secret_file(keys / f"{provider}.token", token)
-        write_secret_file(scene / provider / "keys" / "directory.token", token)
         write_secret_file(scene / provider / "keys" / "number-root.pem", root.certificate_pem)
     verifier = NoteSigner(_LOG, log).verifier
     return DirectoryFacts(EcSigner(answers).public.thumbprint, str(verifier))
 
 
-class DirectoryProcess(ServerProcess):
-    """`spingate directory run` with a configuration file."""
-
-    def __init__(self, config_file: Path) -> None:
-        self.config: DirectoryConfig = load_file(config_file, DirectoryConfig, {})
-        super().__init__(
-            f"{HOST}: the directory",
-            ("directory", "run", "-c", str(config_file)),
-            config_file.parent / "directory.log",
-        )
-
-    async def start(self) -> None:
-        """Start it and wait until it takes connections; raises SceneError."""
-        await self.launch(self._listens)
-
-    async def _listens(self) -> bool:
-        section = self.config.directory
-        try:
-            _, writer = await asyncio.open_connection(section.address, section.port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+def directory_process(config_file: Path) -> ListeningProcess:
+    """Return `spingate directory run` with a configuration file."""
+    section = load_file(config_file, DirectoryConfig, {}).directory
+    return ListeningProcess(
+        f"directory {URL}, with an authority for numbers and a log",
+        ("directory", "run", "-c", str(config_file)),
+        config_file.parent / "directory.log",
+        section.address,
+        section.port,
+    )

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from discovery.directory.merging import ProvenRecord
 from discovery.log.checkpoint import parse_checkpoint
+from discovery.log.cosignature import WitnessKey, cosignatures, parse_witness
 from discovery.log.logged import parse_proof
 from gateway.demo.directory import URL
 from gateway.demo.directory_report import DirectoryReport
@@ -19,6 +20,7 @@ from gateway.demo.directory_scene import (
     TWO_PROVIDERS,
     DirectoryScene,
 )
+from gateway.demo.oblivious import ISSUER_URL, RELAY_URL
 from gateway.demo.process import SceneError
 from gateway.demo.scene import ALICE, BOB
 from gateway.demo.verified_call import ended_call
@@ -29,7 +31,7 @@ from stir.certificates.tn_auth_list import One
 
 # One second of G.711 with 20 ms a packet: the first call has shown the media.
 _TALK_PACKETS: Final = 50
-_LOOKUPS: Final = len(RECORDS)
+_ANSWERED: Final = 'spingate_directory_oblivious_lookups_total{outcome="answered"}'
 
 
 async def directory_call(scene: DirectoryScene) -> DirectoryReport:
@@ -39,7 +41,9 @@ async def directory_call(scene: DirectoryScene) -> DirectoryReport:
     """
     owners = await scene.register_owners()
     messages_before = len(scene.smsc.history)
+    lookups_before = await scene.beta.metric(_ANSWERED)
     call = await _call(scene)
+    lookups = int(await scene.beta.metric(_ANSWERED) - lookups_before)
     sms = len(scene.smsc.history) - messages_before
     proofs = await _proofs(scene)
     opted_out = await scene.alpha.discover(OPTED_OUT, ALICE)
@@ -50,9 +54,8 @@ async def directory_call(scene: DirectoryScene) -> DirectoryReport:
     return DirectoryReport(
         url=URL,
         starting_seconds=scene.starting_seconds,
-        way="Oblivious HTTP",
         owners=[asdict(each) for each in owners],
-        call=call | {"sms": sms},
+        call=call | {"sms": sms, "oblivious_lookups": lookups},
         proof=proofs[ALICE],
         opted_out={"number": OPTED_OUT, "discovery": opted_out, **proofs[OPTED_OUT]},
         two_providers={"number": TWO_PROVIDERS, "discovery": preferred, **proofs[TWO_PROVIDERS]},
@@ -65,7 +68,8 @@ async def directory_call(scene: DirectoryScene) -> DirectoryReport:
             "second call answered and verified": call["status"] == 200
             and call["verdict"] == "valid",
             "record proven by certificate and log": proofs[ALICE]["logged"],
-            "records looked up over Oblivious HTTP": scene.relay.forwarded == _LOOKUPS,
+            "second call's lookup over Oblivious HTTP": lookups == 1,
+            "log cosigned by its witness": proofs[ALICE]["cosigned"],
             "opted-out number left alone": opted_out["uris"] == []
             and opted_out["asked"][-1]["outcome"] == "declined",
             "preferred one of two providers chosen": len(maps) == 2 and uris == [maps[0]["uri"]],
@@ -91,8 +95,10 @@ async def _call(scene: DirectoryScene) -> dict[str, Any]:
     return {
         "from": BOB,
         "to": ALICE,
-        # Gateways ask with their bearer token; only the proof below goes through the relay.
-        "way": "HTTPS",
+        # It is configured no other way, and the directory takes nothing but tokens.
+        "way": "Oblivious HTTP",
+        "relay": RELAY_URL,
+        "issuer": ISSUER_URL,
         "discovery": outbound.get("discovery") or {"asked": [], "uris": []},
         "next_hop": outbound.get("next_hop"),
         "status": outbound.get("status"),
@@ -103,17 +109,18 @@ async def _call(scene: DirectoryScene) -> dict[str, Any]:
 
 async def _proofs(scene: DirectoryScene) -> dict[str, dict[str, Any]]:
     proofs = {}
-    asker = await scene.asker(_LOOKUPS)
+    asker = await scene.asker()
+    witness = parse_witness(scene.joining.witness)
     for number in RECORDS:
         answer, seconds = await scene.look_up(number, asker)
         if len(answer.records) != 1:
             raise SceneError(f"{URL} has {len(answer.records)} records of {number}")
         shown = {"status": str(answer.status), "seconds": seconds}
-        proofs[number] = shown | _proof(answer.records[0])
+        proofs[number] = shown | _proof(answer.records[0], witness)
     return proofs
 
 
-def _proof(proven: ProvenRecord) -> dict[str, Any]:
+def _proof(proven: ProvenRecord, witness: WitnessKey) -> dict[str, Any]:
     record, evidence = proven.record, proven.evidence
     leaf, numbers = _certificate(base64.b64decode(evidence.chain[0]))
     shown: dict[str, Any] = {
@@ -128,10 +135,13 @@ def _proof(proven: ProvenRecord) -> dict[str, Any]:
         },
         "logged": proven.logged,
         "log": None,
+        "cosigned": False,
     }
     if evidence.proof is not None:
         inclusion = parse_proof(str(evidence.proof["inclusion"]))
-        checkpoint = parse_checkpoint(inclusion.checkpoint).checkpoint
+        signed = parse_checkpoint(inclusion.checkpoint)
+        checkpoint, found = signed.checkpoint, list(cosignatures(signed, (witness,)))
+        shown["cosigned"] = bool(found)
         shown["log"] = {
             "origin": checkpoint.origin,
             "index": inclusion.index,
@@ -139,6 +149,8 @@ def _proof(proven: ProvenRecord) -> dict[str, Any]:
             "size": checkpoint.size,
             "root": base64.b64encode(checkpoint.root).decode(),
             "checkpoint": inclusion.checkpoint,
+            "witness": str(witness).partition("+")[0],
+            "cosigned_at": max((each.at for each in found), default=None),
         }
     return shown
 

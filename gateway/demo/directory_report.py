@@ -16,7 +16,6 @@ class DirectoryReport:
 
     url: str
     starting_seconds: float
-    way: str
     owners: list[dict[str, Any]]
     call: dict[str, Any]
     proof: dict[str, Any]
@@ -34,7 +33,7 @@ class DirectoryReport:
         return {
             "url": self.url,
             "starting_seconds": self.starting_seconds,
-            "way": self.way,
+            "way": self.call["way"],
             "owners": self.owners,
             "call": self.call,
             "proof": self.proof,
@@ -59,7 +58,9 @@ def print_directory(console: Console, report: DirectoryReport) -> None:
 def _print_call(console: Console, report: DirectoryReport) -> None:
     call = report.call
     console.print(
-        f" [bold]{call['from']} calls {call['to']}[/]; beta.example asks over {call['way']}"
+        f" [bold]{call['from']} calls {call['to']}[/]; beta.example asks over {call['way']}: "
+        f"through {_host(call['relay'])},\n   which cannot read it, for a token of "
+        f"{_host(call['issuer'])}; the directory knows no peers"
     )
     _print_sources(console, call["discovery"])
     rung = call["setup_seconds"]
@@ -73,8 +74,7 @@ def _print_proof(console: Console, report: DirectoryReport) -> None:
     proof = report.proof
     record, certificate, log = proof["record"], proof["certificate"], proof["log"]
     console.print(
-        f" [bold]its proof[/], asked over {report.way}, a relay and a token between "
-        f"[dim]{proof['seconds'] * 1000:.1f} ms[/]"
+        f" [bold]its proof[/], as beta.example checks it [dim]{proof['seconds'] * 1000:.1f} ms[/]"
     )
     console.print(
         f"   record      {record['csi']} seq {record['seq']}, by key {proof['key'][:16]}…"
@@ -90,6 +90,8 @@ def _print_proof(console: Console, report: DirectoryReport) -> None:
     held = "[green]holds[/]" if proof["logged"] else "[bold red]does not hold[/]"
     console.print(f"   inclusion   leaf {log['index']}, {log['hashes']} hashes to the root: {held}")
     console.print(f"   checkpoint  {log['origin']} size {log['size']} root {log['root'][:16]}…")
+    by = f"cosigned by {log['witness']}" if proof["cosigned"] else "[bold red]cosigned by nobody[/]"
+    console.print(f"   witness     {by}")
 
 
 def _print_numbers(console: Console, report: DirectoryReport) -> None:
@@ -111,3 +113,7 @@ def _print_sources(console: Console, discovery: dict[str, Any]) -> None:
         )
     for found in discovery["uris"]:
         console.print(f"   [green]{escape(found['uri'])}[/] [dim]({found['assurance']})[/]")
+
+
+def _host(url: str) -> str:
+    return url.split("/", 3)[2].partition(":")[0]

@@ -12,23 +12,37 @@ from typing import Any, Final
 from discovery.directory.client import CheckedAnswer
 from discovery.directory.identifier import Identifier, identifier_of
 from discovery.directory.record import MAX_LIFETIME, Map, Record
-from discovery.log.logged import LogPolicy
-from discovery.log.note import parse_verifier
-from discovery.log.relying import TrustedLogs
 from discovery.model import Service
-from discovery.privacy.reason import PrivacyError
-from gateway.demo.directory import HOST, URL, DirectoryFacts, DirectoryProcess, write_directory_keys
+from discovery.spin.strict_json import MalformedJson, parse_json_object
+from gateway.demo.directory import (
+    HOST,
+    URL,
+    DirectoryFacts,
+    Joining,
+    directory_process,
+    witnessed,
+    write_directory_keys,
+)
 from gateway.demo.dns import Record as DnsRecord
-from gateway.demo.oblivious import RELAY_HOST, Issuer, Purse, Relay, oblivious_way
+from gateway.demo.keys import write_secret_file
+from gateway.demo.oblivious import (
+    ISSUER_HOST,
+    ISSUER_URL,
+    RELAY_HOST,
+    issuer_process,
+    publish_issuer_key,
+    relay_process,
+    write_issuer_keys,
+    write_relay_keys,
+)
 from gateway.demo.process import SceneError
 from gateway.demo.scene import ALICE, DNS_PORT, Scene
-from gateway.directory.keys import TrustedChains
+from gateway.demo.witness import WitnessOfLog
 from gateway.directory.owner import CodeNeeded, OwnerClient, OwnerFailed, OwnerFile
-from gateway.directory_client import DirectoryConnection, DirectoryFailed
+from gateway.directory_source import DirectorySource, make_directory_source
 from gateway.dns import DnsResolver, DnsSettings
 from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient
-from stir.certificates.certificate import load_certificates
 
 OPTED_OUT: Final = "+13125550150"
 TWO_PROVIDERS: Final = "+13125550160"
@@ -37,6 +51,9 @@ _DIGIT: Final = re.compile(r"\d")
 _CODE_SECONDS: Final = 10.0
 _LOOKUP_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
+_TOKEN_SECONDS: Final = 20.0
+# The reference of issuers and relays has their names already.
+_SHIPPED: Final = {"dp": "dp", "relay": "demo-relay", "tokens": "demo-issuer"}
 
 
 def _map(number: str, domain: str, prio: int) -> Map:
@@ -64,91 +81,106 @@ class Registration:
 
 
 class DirectoryScene(Scene):
-    """The scene, with `dp.example`: a directory, its authority for numbers and its log."""
+    """The scene, with `dp.example`: a directory, its authority for numbers and its log.
+
+    Providers ask it through `relay.example` with tokens of `tokens.example`.
+    """
 
     facts: DirectoryFacts
-    directory: DirectoryProcess
+    joining: Joining
     starting_seconds = 0.0
 
     def _make_keys(self) -> None:
         super()._make_keys()
-        names = ("alpha", "beta")
-        self.facts = write_directory_keys(self.folder, self.authorities, names, time.time())
-        self._issuer = Issuer()
-        self._issuer.write_key(self.folder / "dp" / "keys" / "tokens.der")
+        now, names = time.time(), ("alpha", "beta")
+        self.facts = write_directory_keys(self.folder, self.authorities, names, now)
+        write_issuer_keys(self.folder, self.authorities, names, now)
+        write_relay_keys(self.folder / "relay" / "keys", self.authorities, now)
+        self._witness = WitnessOfLog(self.folder / "witness", self.facts.log_key)
 
     def configuration(self, name: str) -> str:
-        return super().configuration(name) + (self.facts.joining() if name != "dp" else "")
+        text = super().configuration(_SHIPPED.get(name, name))
+        if name == "dp":
+            return text + witnessed(self._witness.url, self._witness.key)
+        return text if name in _SHIPPED else text + self.joining.section()
 
     def more_records(self) -> list[DnsRecord]:
-        return [
-            DnsRecord(HOST, "A", f"{self.prefix}.60"),
-            DnsRecord(RELAY_HOST, "A", f"{self.prefix}.61"),
-        ]
+        hosts = ((HOST, 60), (RELAY_HOST, 61), (ISSUER_HOST, 62))
+        return [DnsRecord(host, "A", f"{self.prefix}.{last}") for host, last in hosts]
 
     async def start_more(self) -> None:
-        self._progress(f"directory {URL}, with an authority for numbers and a log")
-        self.directory = DirectoryProcess(self._configure("dp"))
-        self._stack.push_async_callback(self.directory.stop)
+        """Start the witness, then directory, relay and issuer, each a process of its own."""
+        self._progress("witness, who cosigns the directory's log")
+        await self._witness.start()
+        self._stack.push_async_callback(self._witness.stop)
+        issuer = self.place("tokens", "issuer.toml")
+        key = publish_issuer_key(issuer, self.folder / "dp" / "keys" / "tokens.der", time.time())
         began = time.monotonic()
-        await self.directory.start()
-        self.starting_seconds = time.monotonic() - began
-        await self._start_relay()
-
-    async def _start_relay(self) -> None:
-        """A relay with connections of its own, and ours to it."""
-        settings = DnsSettings(nameservers=((f"{self.prefix}.53", DNS_PORT),))
-        resolver = DnsResolver(settings)
-        self._stack.push_async_callback(resolver.close)
-        trust = self.folder / "beta" / "keys" / "tls-root.pem"
-        self._client = ServiceClient(resolver, client_context(trust))
-        self._stack.push_async_callback(self._client.close)
-        self._progress("relay of Oblivious HTTP, run by neither of them")
-        beyond = ServiceClient(resolver, client_context(trust))
-        self._stack.push_async_callback(beyond.close)
-        self.relay = Relay(
-            f"{self.prefix}.61", self.folder / "relay", self.authorities, time.time()
+        await self.start_together(
+            directory_process(self.place("dp", "directory.toml")),
+            relay_process(self.place("relay", "relay.toml")),
+            issuer_process(issuer),
         )
-        await self.relay.start(beyond)
-        self._stack.push_async_callback(self.relay.stop)
+        self.starting_seconds = time.monotonic() - began
+        self._resolver = DnsResolver(DnsSettings(nameservers=((f"{self.prefix}.53", DNS_PORT),)))
+        self._stack.push_async_callback(self._resolver.close)
+        trust = self.folder / "beta" / "keys" / "tls-root.pem"
+        self._client = ServiceClient(self._resolver, client_context(trust))
+        self._stack.push_async_callback(self._client.close)
+        self.joining = Joining(self.facts, self._witness.key, key, await self._described())
+        for name in ("alpha", "beta"):
+            path = self.folder / name / "keys" / "dp.ohttp-keys"
+            write_secret_file(path, self.joining.ohttp_keys)
+
+    async def _described(self) -> dict[str, Any]:
+        """What the directory publishes of itself, as an operator reads it before joining."""
+        try:
+            url = f"{URL}/.well-known/spin-dp"
+            answer = await self._client.request("GET", url, timeout=_LOOKUP_SECONDS)
+            return parse_json_object(answer.body)
+        except (FetchFailed, MalformedJson) as error:
+            raise SceneError(f"{URL} does not describe itself: {error}") from None
+
+    async def tokens_ready(self) -> None:
+        """Wait until both gateways have bought tokens; raises SceneError."""
+        for provider in (self.alpha, self.beta):
+            for _ in range(int(_TOKEN_SECONDS / _POLL_SECONDS)):
+                if await provider.metric("spingate_directory_tokens") > 0:
+                    break
+                await asyncio.sleep(_POLL_SECONDS)
+            else:
+                raise SceneError(
+                    f"{provider.called} has no tokens of {ISSUER_URL}; see {provider.log_file}"
+                )
 
     async def register_owners(self) -> list[Registration]:
         """Let every owner prove control of the number and register; raises SceneError."""
         owners = (self._register(number, maps) for number, maps in RECORDS.items())
         return list(await asyncio.gather(*owners))
 
-    async def asker(self, lookups: int) -> DirectoryConnection:
-        """Return what looks so many numbers up for beta.example, unknown to the directory.
+    async def asker(self) -> DirectorySource:
+        """Return what looks numbers up as beta.example's gateway does, by its own configuration.
 
-        Raises SceneError.
+        A gateway keeps of an answer what calls need; this one shows what proved it. Raises
+        SceneError.
         """
-        anchors = load_certificates(
-            (self.folder / "beta" / "keys" / "number-root.pem").read_bytes()
-        )
-        policy = LogPolicy((parse_verifier(self.facts.log_key),), quorum=0)
-        try:
-            purse = Purse(self._issuer.tokens("beta", lookups))
-            way = await oblivious_way(self._client, purse)
-        except (FetchFailed, PrivacyError) as error:
-            raise SceneError(f"{URL}: {error}") from None
-        return DirectoryConnection(
-            URL,
-            self.facts.key,
-            way,
-            self._client,
-            TrustedChains(anchors),
-            time.time,
-            logs=TrustedLogs({URL: policy}),
-        )
+        source = make_directory_source(self.beta.config.discovery.directory, self._resolver)
+        assert source is not None
+        self._stack.push_async_callback(source.close)
+        source.begin()
+        for _ in range(int(_TOKEN_SECONDS / _POLL_SECONDS)):
+            if source.tokens >= len(RECORDS):
+                return source
+            await asyncio.sleep(_POLL_SECONDS)
+        raise SceneError(f"{ISSUER_URL} gives no tokens; see {self.folder / 'tokens'}")
 
-    async def look_up(self, number: str, asker: DirectoryConnection) -> tuple[CheckedAnswer, float]:
+    async def look_up(self, number: str, asker: DirectorySource) -> tuple[CheckedAnswer, float]:
         """Look a number up; return the checked answer and seconds. Raises SceneError."""
         began = time.monotonic()
-        try:
-            answer = await asker.ask(identifier_of(number), Service.VOICE, timeout=_LOOKUP_SECONDS)
-        except DirectoryFailed as failed:
-            raise SceneError(f"{number} looked up: {failed}") from None
-        return answer, time.monotonic() - began
+        answers, failures = await asker.answers(identifier_of(number), Service.VOICE)
+        if not answers:
+            raise SceneError(f"{number} looked up: {'; '.join(failures)}")
+        return answers[0], time.monotonic() - began
 
     async def _register(self, number: str, maps: tuple[Map, ...]) -> Registration:
         csi, began, text = identifier_of(number), time.monotonic(), ""

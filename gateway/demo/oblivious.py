@@ -6,122 +6,76 @@ and not who, and the issuer neither.
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Collection, Iterable
+import base64
+import secrets
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
-from discovery.privacy.token import Token, TokenChallenge
-from discovery.privacy.token_client import ask_token
-from discovery.privacy.token_issuer import DailyQuota, IssuerKey, TokenIssuer
-from gateway.demo.directory import URL
+from gateway.config.load import load_file
+from gateway.config.oblivious_services import IssuerConfig, RelayConfig
 from gateway.demo.keys import Authorities, write_secret_file
-from gateway.http.fetch import FailureReason, FetchFailed
-from gateway.http.guard import GuardPolicy
-from gateway.http.listener import HttpListener
-from gateway.http.ohttp_client import ObliviousClient, PinnedKeys
-from gateway.http.ohttp_gateway import GATEWAY_PATH
-from gateway.http.ohttp_relay import KeptConnections, OhttpRelay
-from gateway.http.problem import problems
-from gateway.http.service_client import ServiceClient
-from gateway.oblivious_way import ObliviousWay
-from gateway.services import server_context
+from gateway.demo.process import ListeningProcess
+from gateway.token_issuer.service import key_folder
 from stir.certificates.issuing import issue_tls_certificate
 
 RELAY_HOST: Final = "relay.example"
-_RELAY_PORT: Final = 8447
-_RELAY_URL: Final = f"https://{RELAY_HOST}:{_RELAY_PORT}/relay/dp"
-_ISSUER: Final = "tokens.example"
-_AUTHORITY: Final = URL.removeprefix("https://")
-_A_DAY: Final = 100
-_TIMEOUT: Final = 5.0
+RELAY_URL: Final = f"https://{RELAY_HOST}:8448/relay/dp"
+ISSUER_HOST: Final = "tokens.example"
+ISSUER_URL: Final = f"https://{ISSUER_HOST}:8449"
 
 
-class Issuer:
-    """Issues tokens for lookups to the providers it knows."""
-
-    def __init__(self) -> None:
-        key = IssuerKey.generate(
-            not_before=0.0, issue_until=float("inf"), accept_until=float("inf")
-        )
-        self.key = key.public
-        self._issuer = TokenIssuer([key], DailyQuota(_A_DAY))
-
-    def write_key(self, path: Path) -> None:
-        """Write the key that a directory takes tokens by."""
-        write_secret_file(path, self.key.spki)
-
-    def tokens(self, client: str, count: int) -> list[Token]:
-        """Return tokens for a client, blind to which they are. Raises PrivacyError."""
-        challenge = TokenChallenge(_ISSUER, b"", (_AUTHORITY,))
-        asked = [ask_token(self.key, challenge) for _ in range(count)]
-        now = time.time()
-        return [
-            each.finish(self._issuer.issue(each.request.encode(), client, now)) for each in asked
-        ]
+def write_relay_keys(folder: Path, authorities: Authorities, now: float) -> None:
+    """Write the relay's `keys` folder."""
+    _write_https(folder, authorities, RELAY_HOST, now)
+    write_secret_file(folder / "tls-root.pem", authorities.tls.certificate_pem)
 
 
-class Purse:
-    """A `TokenSource` of tokens bought before."""
-
-    def __init__(self, tokens: Iterable[Token]) -> None:
-        self._tokens = deque(tokens)
-
-    async def take(self) -> Token:
-        if not self._tokens:
-            raise FetchFailed("ourselves", FailureReason.BUSY, "no token is left")
-        return self._tokens.popleft()
-
-    def refused(self, token: Token, accepted: Collection[bytes]) -> bool:
-        return False
+def write_issuer_keys(
+    scene: Path, authorities: Authorities, providers: tuple[str, ...], now: float
+) -> None:
+    """Write the issuer's `keys` folder, and each provider's credential there."""
+    folder = scene / "tokens" / "keys"
+    _write_https(folder, authorities, ISSUER_HOST, now)
+    for provider in providers:
+        token = secrets.token_urlsafe(18).encode() + b"\n"
+        write_secret_file(folder / f"{provider}.token", token)
+        write_secret_file(scene / provider / "keys" / "tokens.token", token)
 
 
-class Relay:
-    """A relay that leads to the directory and nowhere else; `client` is for its connections."""
-
-    def __init__(self, address: str, folder: Path, authorities: Authorities, now: float) -> None:
-        tls = issue_tls_certificate(authorities.tls, now, dns_names=[RELAY_HOST])
-        assert tls.key_pem is not None
-        write_secret_file(folder / "relay.pem", tls.chain_pem)
-        write_secret_file(folder / "relay.key", tls.key_pem)
-        self._tls = server_context(folder / "relay.pem", folder / "relay.key")
-        self._address = address
-        self._listener: HttpListener | None = None
-        self._relay: OhttpRelay | None = None
-
-    @property
-    def forwarded(self) -> int:
-        """Requests passed on so far."""
-        return 0 if self._relay is None else self._relay.forwarded
-
-    async def start(self, client: ServiceClient) -> None:
-        """Listen. Raises OSError."""
-        port = int(URL.rpartition(":")[2])
-        self._relay = OhttpRelay(
-            {"dp": f"{URL}{GATEWAY_PATH}"},
-            KeptConnections(client, timeout=_TIMEOUT),
-            guard=GuardPolicy(ports=frozenset({port})),
-        )
-        application = web.Application(middlewares=[problems])
-        self._relay.add_to(application)
-        self._listener = HttpListener(application, self._address, _RELAY_PORT, tls=self._tls)
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._listener is not None:
-            await self._listener.stop()
+def publish_issuer_key(config_file: Path, out: Path, now: float) -> str:
+    """Do what `spingate directory issuer-key --out` does; return the key's identifier."""
+    config = load_file(config_file, IssuerConfig, {})
+    key = key_folder(config).load(now)[0].public
+    write_secret_file(out, key.spki)
+    return base64.urlsafe_b64encode(key.key_id).decode("ascii").rstrip("=")
 
 
-async def oblivious_way(client: ServiceClient, purse: Purse) -> ObliviousWay:
-    """Fetch the directory's key configuration, and return the way through the relay.
+def issuer_process(config_file: Path) -> ListeningProcess:
+    """Return `spingate directory issuer` with a configuration file."""
+    section = load_file(config_file, IssuerConfig, {}).issuer
+    return ListeningProcess(
+        f"token issuer {ISSUER_URL}",
+        ("directory", "issuer", "-c", str(config_file)),
+        config_file.parent / "issuer.log",
+        section.address,
+        section.port,
+    )
 
-    Raises FetchFailed, PrivacyError.
-    """
-    fetched = await client.request("GET", f"{URL}{GATEWAY_PATH}", timeout=_TIMEOUT)
-    keys = PinnedKeys(fetched.body)
-    poster = KeptConnections(client, timeout=_TIMEOUT)
-    return ObliviousWay(ObliviousClient(_RELAY_URL, _AUTHORITY, keys, poster), purse)
+
+def relay_process(config_file: Path) -> ListeningProcess:
+    """Return `spingate directory relay` with a configuration file."""
+    section = load_file(config_file, RelayConfig, {}).relay
+    return ListeningProcess(
+        f"relay {RELAY_URL}",
+        ("directory", "relay", "-c", str(config_file)),
+        config_file.parent / "relay.log",
+        section.address,
+        section.port,
+    )
+
+
+def _write_https(folder: Path, authorities: Authorities, host: str, now: float) -> None:
+    tls = issue_tls_certificate(authorities.tls, now, dns_names=[host])
+    assert tls.key_pem is not None
+    write_secret_file(folder / "https.pem", tls.chain_pem)
+    write_secret_file(folder / "https.key", tls.key_pem)

@@ -14,6 +14,7 @@ from typing import Final
 _STARTING_SECONDS: Final = 60.0
 _STOPPING_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
+_ENDING_SECONDS: Final = 0.2
 _LOG_TAIL: Final = 5
 
 
@@ -26,7 +27,7 @@ class ServerProcess:
 
     def __init__(self, called: str, arguments: tuple[str, ...], log_file: Path) -> None:
         self.log_file = log_file
-        self._called = called
+        self.called = called
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
 
@@ -39,6 +40,24 @@ class ServerProcess:
     def exit_code(self) -> int | None:
         """What it ended with; None while it runs or before it was started."""
         return self._process.returncode if self._process is not None else None
+
+    async def start(self) -> None:
+        """Start it and wait until it serves; raises SceneError."""
+        raise NotImplementedError
+
+    async def has_ended(self) -> bool:
+        """Whether it ended; what it did to others may be known a little sooner than that."""
+        if self._process is None:
+            return False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _ENDING_SECONDS)
+        return self._process.returncode is not None
+
+    def last_words(self) -> str:
+        """Say that it ended, what it said last, and which file has more."""
+        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        said = " | ".join(lines[-_LOG_TAIL:]) or "without a word"
+        return f"{self.called} ended with {self.exit_code}: {said}; see {self.log_file}"
 
     async def launch(self, healthy: Callable[[], Awaitable[bool]]) -> None:
         """Start it and wait until it is healthy; raises SceneError."""
@@ -59,10 +78,10 @@ class ServerProcess:
             async with asyncio.timeout(_STARTING_SECONDS):
                 while not await healthy():
                     if self._process.returncode is not None:
-                        raise SceneError(f"{self._called} ended: {self._last_words()}")
+                        raise SceneError(self.last_words())
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
-            raise SceneError(f"{self._called} does not answer; see {self.log_file}") from None
+            raise SceneError(f"{self.called} does not answer; see {self.log_file}") from None
 
     async def ended(self) -> None:
         """Wait until it has ended by itself, or by somebody else's signal."""
@@ -82,6 +101,23 @@ class ServerProcess:
             process.kill()
             await process.wait()
 
-    def _last_words(self) -> str:
-        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return " | ".join(lines[-_LOG_TAIL:]) or "without a word"
+
+class ListeningProcess(ServerProcess):
+    """A process that serves as soon as its port is open."""
+
+    def __init__(
+        self, called: str, arguments: tuple[str, ...], log_file: Path, address: str, port: int
+    ) -> None:
+        super().__init__(called, arguments, log_file)
+        self._place = (address, port)
+
+    async def start(self) -> None:
+        await self.launch(self._listens)
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(*self._place)
+        except OSError:
+            return False
+        writer.close()
+        return True

@@ -23,7 +23,7 @@ class Provider(ServerProcess):
         self.config_file = config_file
         self.config: Config = load_config(config_file, {})
         super().__init__(
-            f"{self.domain}: the gateway",
+            f"gateway {self.domain}",
             ("run", "-c", str(config_file)),
             config_file.parent / "gateway.log",
         )
@@ -64,6 +64,20 @@ class Provider(ServerProcess):
             if answer.status != 200:
                 raise SceneError(f"{self.domain}: {path} answered {answer.status}")
             return await answer.json()
+
+    async def metric(self, name: str) -> float:
+        """Return the value of a metric (with its labels, as it is shown); 0 where there is none."""
+        admin = self.config.admin
+        assert admin is not None
+        token = read_secret(admin.token, admin.token_file, "admin.token")
+        url = f"http://{admin.address}:{admin.port}/metrics"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+            for line in (await answer.text()).splitlines():
+                shown, _, value = line.rpartition(" ")
+                if shown == name:
+                    return float(value)
+        return 0.0
 
     async def discover(self, number: str, sender: str) -> dict[str, Any]:
         """Have the gateway look a number up for a voice call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from gateway.demo.keys import (
     write_repository_keys,
 )
 from gateway.demo.network import choose_prefix
+from gateway.demo.process import SceneError, ServerProcess
 from gateway.demo.provider import Provider
 from gateway.demo.smsc import Smsc
 from gateway.demo.smsc_settings import SmscSettings
@@ -50,7 +52,8 @@ _PORTS: Final = (
     (40, _SMSC_PORT),
     (53, DNS_PORT),
     (60, 8446),
-    (61, 8447),
+    (61, 8448),
+    (62, 8449),
 )
 
 
@@ -77,10 +80,15 @@ class Scene:
         self._stack = AsyncExitStack()
         self.prefix = ""
         self.phones: dict[str, Softphone] = {}
+        self.processes: list[ServerProcess] = []
 
     async def __aenter__(self) -> Self:
         try:
             await self._start()
+        except SceneError as error:
+            dead = await self.dead()
+            await self._stack.aclose()
+            raise SceneError(dead or str(error)) from None
         except BaseException:
             await self._stack.aclose()
             raise
@@ -93,8 +101,7 @@ class Scene:
         self._prepare_folder()
         self._progress("certificate authorities, keys and certificates")
         self._make_keys()
-        self.alpha = Provider("alpha", self._configure("alpha"))
-        self.beta = Provider("beta", self._configure("beta"))
+        self.prefix = choose_prefix(_PORTS)
         self._progress(f"certificate repository https://{REPOSITORY_HOST}:{_REPOSITORY_PORT}/")
         await self._start_repository()
         self._progress("authoritative DNS for alpha.example and beta.example")
@@ -102,10 +109,9 @@ class Scene:
         self._progress("short message service centre (SMPP 3.4)")
         await self._start_smsc()
         await self.start_more()
-        for provider in (self.alpha, self.beta):
-            self._progress(f"gateway {provider.domain}")
-            self._stack.push_async_callback(provider.stop)
-            await provider.start()
+        self.alpha = Provider("alpha", self._configure("alpha"))
+        self.beta = Provider("beta", self._configure("beta"))
+        await self.start_together(self.alpha, self.beta)
         await self.alpha.register_handler("alice", ALICE)
         await self.beta.register_handler("bob", BOB)
         if self._with_phones:
@@ -118,6 +124,26 @@ class Scene:
         ):
             self._progress(f"{name}'s softphone {number}, registered over TLS")
             await self._start_phone(name, number, provider, srtp)  # type: ignore[arg-type]
+
+    async def start_together(self, *processes: ServerProcess) -> None:
+        """Start processes side by side, to be stopped in the end; raises SceneError."""
+        for process in processes:
+            self._progress(process.called)
+            self.processes.append(process)
+            self._stack.push_async_callback(process.stop)
+        starting = [asyncio.ensure_future(process.start()) for process in processes]
+        try:
+            await asyncio.gather(*starting)
+        finally:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
+
+    async def dead(self) -> str:
+        """Say which processes have ended by themselves, and where to read why; or nothing."""
+        ended = await asyncio.gather(*(process.has_ended() for process in self.processes))
+        pairs = zip(self.processes, ended, strict=True)
+        return "; ".join(process.last_words() for process, over in pairs if over)
 
     def serves(self, next_hop: str | None) -> bool:
         """Whether a call went to the second server of beta.example, its first being down."""
@@ -141,10 +167,12 @@ class Scene:
         write_repository_keys(self.folder / "ca", self.authorities, now)
 
     def _configure(self, name: str) -> Path:
-        """Copy a shipped configuration onto this scene's addresses."""
-        if not self.prefix:
-            self.prefix = choose_prefix(_PORTS)
-        path = self.folder / name / "gateway.toml"
+        """Copy a provider's shipped configuration onto this scene's addresses."""
+        return self.place(name, "gateway.toml")
+
+    def place(self, name: str, file: str) -> Path:
+        """Copy a shipped configuration to a file, onto this scene's addresses."""
+        path = self.folder / name / file
         text = self.configuration(name) + self._additions.get(name, "")
         path.write_text(text.replace(_SHIPPED_PREFIX, self.prefix), encoding="utf-8")
         return path
@@ -187,8 +215,8 @@ class Scene:
                 Record(f"sip.{name}.example", "A", f"{self.prefix}.{tens}1"),
                 Record(f"spin.{name}.example", "A", f"{self.prefix}.{tens}0"),
             ]
-        domains = ("alpha.example", "beta.example", "dp.example", "relay.example", "sti-ca.example")
-        zones = Zones(domains, [*records, *self.more_records()])
+        domains = ("alpha", "beta", "dp", "relay", "tokens", "sti-ca")
+        zones = Zones([f"{name}.example" for name in domains], [*records, *self.more_records()])
         self.dns = NameServer(zones, f"{self.prefix}.53", DNS_PORT)
         await self.dns.start()
         self._stack.push_async_callback(self.dns.stop)

@@ -18,8 +18,8 @@ from gateway.config.reference import WRITTEN
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 DIRECTORIES = {"directory.toml", "dp.toml"}
-ISSUERS = {"issuer.toml"}
-RELAYS = {"relay.toml"}
+ISSUERS = {"issuer.toml", "demo-issuer.toml"}
+RELAYS = {"relay.toml", "demo-relay.toml"}
 OTHERS = DIRECTORIES | ISSUERS | RELAYS
 MINIMAL = """
 [provider]
