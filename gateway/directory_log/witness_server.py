@@ -31,6 +31,7 @@ from gateway.http.problem import Problem, problems
 
 _log = structlog.get_logger("witness")
 _MAX_STATE: Final = 128
+_BODY_TIME: Final = 5.0
 
 
 class WitnessStore:
@@ -98,7 +99,11 @@ class WitnessServer:
         return application
 
     async def _add_checkpoint(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        try:
+            async with asyncio.timeout(_BODY_TIME):
+                body = await request.read()
+        except TimeoutError:
+            raise Problem(408) from None
         try:
             asked = parse_add_checkpoint(body)
             origin = self._witness.admit(asked)

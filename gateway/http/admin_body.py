@@ -10,7 +10,7 @@ from aiohttp import web
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.http.problem import Problem
 
-_BODY_TIME: Final = 10.0
+_BODY_TIME: Final = 5.0
 
 
 async def read_object(request: web.Request, most: int) -> dict[str, Any]:

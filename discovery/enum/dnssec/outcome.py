@@ -41,7 +41,7 @@ class Fault(StrEnum):
     OPT_OUT = "within an opt-out span"
     ALIASES = "a chain of aliases"
     ALIAS_LEAVES = "an alias out of the tree"
-    DNAME = "a DNAME, which is not followed"
+    DNAME = "a DNAME that cannot be followed"
     RCODE = "the server failed"
 
 

@@ -191,20 +191,57 @@ def test_a_server_that_fails_is_indeterminate() -> None:
     ends(world.validate(NUMBER), Status.INDETERMINATE, Fault.RCODE)
 
 
-def test_a_dname_is_not_followed() -> None:
-    world = flat()
+# The number 12125550123 is below 2.1.e164.test, which a DNAME leads to another part of the tree.
+SOURCE, TARGET = "2.1.e164.test", "moved.e164.test"
+MOVED = NUMBER.removesuffix(SOURCE) + TARGET
+
+
+def redirected(*, target: str = TARGET, owner: str = SOURCE) -> SignedWorld:
+    """An answer with a DNAME and the alias made from it, as servers give it (RFC 6672 3.1)."""
+    top = SignedZone("e164.test")
+    top.add(MOVED, "NAPTR", NAPTR)
+    world = SignedWorld([top])
 
     def synthesised(message: dns.message.Message) -> None:
         message.answer.clear()
         message.authority.clear()
-        dname = dns.rrset.from_text("1.e164.test.", 60, "IN", "DNAME", "2.e164.test.")
-        message.answer += [dname, world.top.signatures(dname)]
-        message.answer.append(
-            dns.rrset.from_text(NUMBER + ".", 60, "IN", "CNAME", "x.2.e164.test.")
-        )
+        message.set_rcode(dns.rcode.NOERROR)
+        dname = dns.rrset.from_text(f"{owner}.", 60, "IN", "DNAME", f"{target}.")
+        message.answer += [dname, top.signatures(dname)]
+        message.answer.append(dns.rrset.from_text(f"{NUMBER}.", 60, "IN", "CNAME", "x.evil.test."))
 
     world.tamper[NUMBER, "NAPTR"] = synthesised
-    ends(world.validate(NUMBER), Status.INDETERMINATE, Fault.DNAME)
+    return world
+
+
+def test_a_dname_is_followed_by_its_signature_and_the_alias_beside_it_is_not() -> None:
+    verdict = redirected().validate(NUMBER)
+    assert verdict.status is Status.SECURE
+    assert verdict.records is not None
+    assert verdict.records.name == dns.name.from_text(MOVED)
+    assert verdict.expires_at == NOW + 60
+
+
+def test_a_dname_out_of_the_tree_in_a_circle_or_too_long_leads_nowhere() -> None:
+    away = redirected(target="elsewhere.test")
+    ends(away.validate(NUMBER), Status.INDETERMINATE, Fault.ALIAS_LEAVES)
+    ends(redirected(target=SOURCE).validate(NUMBER), Status.BOGUS, Fault.ALIASES)
+    long = ".".join(["l" * 60] * 3 + ["k" * 50, "e164.test"])
+    ends(redirected(target=long).validate(NUMBER), Status.BOGUS, Fault.DNAME)
+
+
+def test_a_dname_that_is_not_signed_or_not_above_the_name_is_bogus() -> None:
+    world = redirected()
+    tamper = world.tamper[NUMBER, "NAPTR"]
+
+    def unsigned(message: dns.message.Message) -> None:
+        tamper(message)
+        del message.answer[1]
+
+    world.tamper[NUMBER, "NAPTR"] = unsigned
+    assert world.validate(NUMBER).status is Status.BOGUS
+    beside = redirected(owner="3.1.e164.test")
+    assert beside.validate(NUMBER).status is Status.BOGUS
 
 
 # --- bogus --------------------------------------------------------------------------------------
