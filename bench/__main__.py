@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import directory as directory_bench
+from bench import enumeration as enumeration_bench
 from bench import log as log_bench
 from bench import privacy as privacy_bench
 from bench import resolution as resolution_bench
@@ -130,6 +131,22 @@ def directory(
     found = _run(run, as_json)
     if not as_json:
         directory_bench.show(found)
+    _end(found)
+
+
+@app.command()
+def enumeration(
+    numbers: Annotated[int, typer.Option(help="Numbers asked for.", min=1_000)] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Whether the time of answers tells known numbers from unknown ones."""
+
+    async def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+        return await enumeration_bench.measure(folder, numbers, say)
+
+    found = _run(run, as_json)
+    if not as_json:
+        enumeration_bench.show(found)
     _end(found)
 
 

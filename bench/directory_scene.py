@@ -61,7 +61,7 @@ certificate = "https.pem"
 key = "https.key"
 state_directory = "state"
 owner_trust_anchors = ["numbers.pem"]
-[[directory.peer]]
+{more}[[directory.peer]]
 name = "bench"
 token = "{token}"
 lookups_per_day = 1_000_000_000
@@ -101,15 +101,20 @@ class DirectoryFiles:
         return sum(each.stat().st_blocks * 512 for each in found if each.is_file())
 
 
-async def make_directory(home: Path, size: int, *, logged: bool = False) -> DirectoryFiles:
-    """Make the files of a directory with so many records, in the log as well where `logged`."""
+async def make_directory(
+    home: Path, size: int, *, logged: bool = False, more: str = ""
+) -> DirectoryFiles:
+    """Make the files of a directory with so many records, in the log as well where `logged`.
+
+    more: lines for the section [directory] of the configuration.
+    """
     files = DirectoryFiles(home, size, _free_port(), logged)
     now = time.time()
     (home / "state").mkdir(parents=True)
     numbers = make_root("Bench numbers", now)
     _write_keys(files, now)
     (home / "numbers.pem").write_bytes(numbers.certificate_pem)
-    text = _CONFIGURATION.format(port=files.port, token=TOKEN, issuer=ISSUER)
+    text = _CONFIGURATION.format(port=files.port, token=TOKEN, issuer=ISSUER, more=more)
     files.configuration.write_text(text + ("[transparency_log]\n" if logged else ""))
     database = home / "state" / "directory.db"
     if shutil.disk_usage(home).free < size * 4_000:

@@ -97,6 +97,8 @@ class _Connection(asyncio.Protocol):
         self._load = load
         self._transport: asyncio.Transport | None = None
         self._done: Done | None = None
+        self._request = b""
+        self._answered = 0
         self._status = 0
         self._missing = 0
         self._closing = False
@@ -107,7 +109,7 @@ class _Connection(asyncio.Protocol):
 
     def send(self, request: bytes, done: Done) -> None:
         assert self._transport is not None
-        self._done = done
+        self._done, self._request = done, request
         self._transport.write(request)
 
     def abort(self) -> None:
@@ -126,7 +128,10 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         done, self._done = self._done, None
         self._load.lost(self)
-        if done is not None:
+        if done is not None and self._answered and not self._parts:
+            # The server closed it for its idleness when we began to use it again.
+            self._load.send(self._request, done)
+        elif done is not None:
             done(0, b"")
 
     def _begin(self, data: bytes) -> None:
@@ -144,6 +149,7 @@ class _Connection(asyncio.Protocol):
         done, status, body = self._done, self._status, b"".join(self._parts)
         self._done, self._status, self._parts = None, 0, []
         assert done is not None
+        self._answered += 1
         done(status, body)
         if self._closing:
             self.abort()

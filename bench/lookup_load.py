@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench.directory_scene import ISSUER, TOKEN, number_of
 from bench.http_load import HttpLoad, post
-from bench.process import usage
+from bench.process import Usage, usage
 from discovery.directory.client import build_lookup
 from discovery.directory.identifier import parse_identifier
 from discovery.privacy.bhttp import BinaryRequest
@@ -46,10 +46,11 @@ _OPENED: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to ask.
+    """What to ask: numbers by chance, each once where there are enough.
 
     home, port, size: those of the directory; pid: its process. rate: lookups a second by the
-    clock, None for as many as go. core: to run on. warm: lookups before those that count.
+    clock, None for as many as go. core: to run on. warm: lookups before those that count. seconds:
+    after which no more are begun without a rate. prepared: lookups that are made ready at a time.
     """
 
     home: str
@@ -63,6 +64,7 @@ class Job:
     core: int | None = None
     warm: int = 500
     seconds: float = 60.0
+    prepared: int = 10_000
 
 
 async def ask(job: Job) -> dict[str, Any]:
@@ -99,16 +101,16 @@ class Lookup:
 class Seen:
     """What became of lookups: how long each took, by whether the number is known."""
 
-    delays: dict[bool, list[float]]
-    answers: Counter[tuple[int, int]]
-    sample: list[tuple[Lookup, bytes]]
-    began: float = 0.0
-    ended: float = 0.0
+    delays: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
+    answers: Counter[tuple[int, int]] = field(default_factory=Counter)
+    sample: list[tuple[Lookup, bytes]] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     def answered(self, lookup: Lookup, due: float, now: float, status: int, body: bytes) -> None:
         self.delays[lookup.known].append(now - due)
         self.answers[status, len(body)] += 1
-        if lookup.opener is not None and len(self.sample) < _OPENED:
+        if lookup.opener is not None and status == 200 and len(self.sample) < _OPENED:
             self.sample.append((lookup, body))
 
 
@@ -119,29 +121,45 @@ async def run(job: Job) -> dict[str, Any]:
     context = ssl.create_default_context(cafile=str(Path(job.home) / "tls.pem"))
     async with HttpLoad("127.0.0.1", job.port, context, job.connections) as load:
         prepare = await _oblivious(job, load) if job.oblivious else _plain(job)
-        chance = random.Random(job.size)
-        wanted = [chance.randrange(2 * job.size) for _ in range(job.warm + job.lookups)]
-        lookups = [prepare(n) for n in wanted]
-        await _closed(load, lookups[: job.warm], job.connections, job.seconds)
-        before = usage(job.pid)
-        measured = lookups[job.warm :]
-        seen = await (
-            _closed(load, measured, job.connections, job.seconds)
-            if job.rate is None
-            else _open(load, measured, job.rate)
-        )
-        after = usage(job.pid)
+        numbers = _numbers(job)
+        warming = [prepare(n) for n in numbers[: job.warm]]
+        await _closed(load, Seen(), warming, job.connections, job.seconds)
+        seen = Seen()
+        for start in range(0, len(numbers), job.prepared):
+            if job.rate is None and seen.seconds >= job.seconds:
+                break
+            lookups = [prepare(n) for n in numbers[start : start + job.prepared]]
+            before, began = usage(job.pid), time.perf_counter()
+            if job.rate is None:
+                left = job.seconds - seen.seconds
+                await _closed(load, seen, lookups, job.connections, left)
+            else:
+                await _open(load, seen, lookups, job.rate)
+            after = usage(job.pid)
+            seen.seconds += time.perf_counter() - began
+            seen.cpu_seconds += after.since(before)
+    return _found(seen, after)
+
+
+def _numbers(job: Job) -> list[int]:
+    chance, there = random.Random(job.size), 2 * job.size
+    if job.lookups <= there:
+        return chance.sample(range(there), job.lookups)
+    return [chance.randrange(there) for _ in range(job.lookups)]
+
+
+def _found(seen: Seen, after: Usage) -> dict[str, Any]:
     count = sum(map(len, seen.delays.values()))
     delays = sorted((*seen.delays[True], *seen.delays[False]))
     return {
         "lookups": count,
-        "rate": count / (seen.ended - seen.began),
+        "rate": count / seen.seconds,
         "p50_ms": statistics.median(delays) * 1e3,
         "p99_ms": delays[round(len(delays) * 0.99) - 1] * 1e3,
         "known_p50_ms": statistics.median(seen.delays[True]) * 1e3,
         "unknown_p50_ms": statistics.median(seen.delays[False]) * 1e3,
-        "cpu_us": after.since(before) / count * 1e6,
-        "busy": after.since(before) / (seen.ended - seen.began),
+        "cpu_us": seen.cpu_seconds / count * 1e6,
+        "busy": seen.cpu_seconds / seen.seconds,
         "rss_mib": after.resident_bytes / 2**20,
         "answers": [[status, size, times] for (status, size), times in seen.answers.items()],
         "inside": sorted(_statuses_inside(seen)),
@@ -153,16 +171,18 @@ def _statuses_inside(seen: Seen) -> set[tuple[int, int]]:
     return {(answer.status, len(answer.content)) for answer in opened}
 
 
-async def _closed(load: HttpLoad, lookups: list[Lookup], at_once: int, seconds: float) -> Seen:
-    seen, clock = _nothing_seen(), time.perf_counter
+async def _closed(
+    load: HttpLoad, seen: Seen, lookups: list[Lookup], at_once: int, seconds: float
+) -> None:
+    clock = time.perf_counter
     finished = asyncio.Event()
     under_way = 0
     waiting = iter(lookups)
-    seen.began = clock()
+    end = clock() + seconds
 
     def next_one() -> None:
         nonlocal under_way
-        lookup = next(waiting, None) if clock() - seen.began < seconds else None
+        lookup = next(waiting, None) if clock() < end else None
         if lookup is not None:
             under_way += 1
             asked = clock()
@@ -179,15 +199,13 @@ async def _closed(load: HttpLoad, lookups: list[Lookup], at_once: int, seconds: 
     for _ in range(at_once):
         next_one()
     await finished.wait()
-    seen.ended = clock()
-    return seen
 
 
-async def _open(load: HttpLoad, lookups: list[Lookup], rate: float) -> Seen:
-    seen, clock = _nothing_seen(), time.perf_counter
+async def _open(load: HttpLoad, seen: Seen, lookups: list[Lookup], rate: float) -> None:
+    clock = time.perf_counter
     finished = asyncio.Event()
     missing = len(lookups)
-    seen.began = clock()
+    began = clock()
 
     def send(lookup: Lookup, due: float) -> None:
         def done(status: int, body: bytes) -> None:
@@ -200,17 +218,11 @@ async def _open(load: HttpLoad, lookups: list[Lookup], rate: float) -> Seen:
         load.send(lookup.octets, done)
 
     for number, lookup in enumerate(lookups):
-        due = seen.began + number / rate
+        due = began + number / rate
         if due > clock():
             await asyncio.sleep(due - clock())
         send(lookup, due)
     await finished.wait()
-    seen.ended = clock()
-    return seen
-
-
-def _nothing_seen() -> Seen:
-    return Seen({True: [], False: []}, Counter(), [])
 
 
 def _plain(job: Job) -> Callable[[int], Lookup]:

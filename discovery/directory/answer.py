@@ -32,6 +32,7 @@ MAX_CERTIFICATES: Final = 4
 LIFETIME: Final = 300
 SKEW: Final = 60
 _EMPTY_PAD: Final = b',"pad":""}'
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class Status(StrEnum):
@@ -109,7 +110,7 @@ def build_answer(answer: Answer, records: Sequence[LoggedRecord], signer: Signer
         "answer": sign(Kind.ANSWER, answer.claims(), signer),
         "records": [record.document() for record in records],
     }
-    body = json.dumps(document, separators=(",", ":")).encode("utf-8")[:-1]
+    body = _ENCODER.encode(document).encode("ascii")[:-1]
     room = ANSWER_OCTETS - len(body) - len(_EMPTY_PAD)
     if room < 0:
         raise Refused(Refusal.OVERSIZED, "records do not fit an answer")

@@ -16,6 +16,7 @@ from discovery.spin.strict_json import MalformedJson, parse_json_object
 # Beyond this a reader that knows only IEEE 754 doubles sees another number (RFC 8785 3.2.2.3).
 MAX_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 6
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def canonical(value: Mapping[str, object]) -> bytes:
@@ -24,10 +25,10 @@ def canonical(value: Mapping[str, object]) -> bytes:
     Raises Refused(NOT_CANONICAL) for fractions, integers beyond 2^53 - 1, lone surrogates and
     member names outside ASCII.
     """
-    _check(value)
+    members = dict(value)
+    _check(members)
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return text.encode("utf-8")
+        return _ENCODER.encode(members).encode("utf-8")
     except (UnicodeEncodeError, RecursionError, ValueError):
         raise Refused(Refusal.NOT_CANONICAL, "a text that is not Unicode") from None
 
@@ -47,7 +48,9 @@ def parse_canonical(octets: bytes) -> dict[str, object]:
 
 
 def _check(value: object) -> None:
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return
+    if isinstance(value, dict):
         for name, member in value.items():
             if not isinstance(name, str) or not name.isascii():
                 raise Refused(Refusal.NOT_CANONICAL, "a member name outside ASCII")

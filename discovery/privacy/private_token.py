@@ -22,7 +22,8 @@ _SPACE: Final = re.compile(r"[ \t]*")
 _WORD: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _TOKEN68: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
 _EQUALS: Final = re.compile(r"[ \t]*=[ \t]*")
-_QUOTED: Final = re.compile(r'"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e])*)"')
+# Possessive, so that a text without its end is tried once.
+_QUOTED: Final = re.compile(r'"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]++|\\[\t\x20-\x7e])*+)"')
 # A token, or base64url whose padding the sender forgot to quote.
 _UNQUOTED: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+=*")
 

@@ -21,12 +21,7 @@ def parse_json_object(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> dict[
     """
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        value: object = json.loads(
-            decoded,
-            object_pairs_hook=_unique_members,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-        )
+        value: object = _DECODER.decode(decoded)
     except MalformedJson:
         raise
     except UnicodeDecodeError:
@@ -72,3 +67,8 @@ def _check_depth(value: object, max_depth: int) -> None:
         if not level:
             return
     raise MalformedJson("nested too deep")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique_members, parse_constant=_refuse_constant, parse_float=_finite
+)

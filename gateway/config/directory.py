@@ -113,6 +113,13 @@ class DirectorySection(Section):
     sweep_seconds: Seconds = Field(
         default=60.0, ge=1, description="How often expired records are deleted."
     )
+    beat_seconds: Seconds = Field(
+        default=0.005,
+        ge=0,
+        le=1,
+        description="Answers to lookups go at whole multiples of this after the question, so that "
+        "their time does not tell which numbers are known; 0: at once.",
+    )
     changes_per_second: Seconds = Field(
         default=1.0, gt=0, description="Requests that change something, from one address."
     )

@@ -6,6 +6,7 @@ signed by the key it is about, so that those requests need no account.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from discovery.directory.identifier import parse_identifier
 from discovery.directory.orders import Operation, Order, read_order
 from discovery.directory.reason import Refusal, Refused
 from discovery.model import Service
+from discovery.privacy.alike import Beat
 from gateway.directory.access import LookupAccess
 from gateway.directory.authority import Certified, NumberAuthority
 from gateway.directory.bodies import (
@@ -34,6 +36,7 @@ from gateway.directory.keys import EcKey, PointKeys
 from gateway.directory.lookups import Lookups
 from gateway.directory.openapi import DESCRIPTION
 from gateway.directory.registry import Registry, ReleasePresented
+from gateway.http.beats import wait_for_beat
 from gateway.http.problem import Handler, Problem, problems
 from stir.oob.rate import Rate, TokenBuckets
 
@@ -41,18 +44,20 @@ _log = structlog.get_logger("directory")
 _CERTIFICATE_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,43}")
 _PEM: Final = "application/pem-certificate-chain"
 _CHANGES: Final = Rate(1.0, 60.0)
+_AT_ONCE: Final = Beat(0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryApiSettings:
     """`url` is our own, under which tokens name us; `description` the document of /.well-known.
 
-    `changes`: requests that change something, from one address.
+    `changes`: requests that change something, from one address. `beat`: when answers to lookups go.
     """
 
     url: str
     description: Callable[[], Mapping[str, object]]
     changes: Rate = _CHANGES
+    beat: Beat = _AT_ONCE
 
 
 class DirectoryApi:
@@ -121,10 +126,12 @@ class DirectoryApi:
     # --- the directory -----------------------------------------------------------------------
 
     async def _lookup(self, request: web.Request) -> web.Response:
+        asked = asyncio.get_running_loop().time()
         await self._access.admit(request)
-        document = await read_object(request, {"csi"}, {"svc"})
+        body = await self._answer(await read_object(request, {"csi"}, {"svc"}))
+        await wait_for_beat(self._settings.beat, asked)  # known or not: after so many beats
         return web.Response(
-            body=await self._answer(document),
+            body=body,
             content_type="application/json",
             headers={"Cache-Control": "no-store"},
         )

@@ -53,6 +53,8 @@ async def read_object(
     """Read a JSON object with these members; raises Problem: 400, 408, 413, 415, 422."""
     if request.content_type != "application/json" or "Content-Encoding" in request.headers:
         raise Problem(415, "send application/json, not compressed")
+    if request.content.is_eof():  # it came with its header: nothing to wait for
+        return checked_object(await request.read(), needed, optional)
     try:
         async with asyncio.timeout(_BODY_TIME):
             body = await request.read()

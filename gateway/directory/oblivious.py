@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from discovery.directory.challenge_limits import DAY
+from discovery.privacy.alike import Beat
 from discovery.privacy.bhttp import BinaryResponse
 from discovery.privacy.ohttp import OhttpGateway
 from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
@@ -168,6 +169,7 @@ class ObliviousService:
         access: LookupAccess,
         answers: AnswersOctets,
         host: str,
+        beat: Beat,
         wall_clock: Callable[[], float],
         published: Published | None = None,
     ) -> None:
@@ -178,6 +180,7 @@ class ObliviousService:
             self._gateway,
             ObliviousLookups(access, answers, published),
             frozenset({host}),
+            beat=beat,
             wall_clock=wall_clock,
         )
 

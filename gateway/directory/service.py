@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from discovery.directory.challenge_limits import ChallengeLimits
+from discovery.privacy.alike import Beat
 from gateway.config.directory import DirectoryConfig, Mail
 from gateway.config.discovery import Smpp
 from gateway.config.files import read_secret
@@ -120,6 +121,7 @@ class DirectoryService:
             url=section.url,
             description=self.description,
             changes=Rate(section.changes_per_second, section.changes_burst),
+            beat=Beat(section.beat_seconds),
         )
         self.api = DirectoryApi(
             settings, self.access, self.lookups, self.registry, self.authority, wall_clock
@@ -268,8 +270,9 @@ class DirectoryService:
         host = host_of(self._config)
         log = self._kept_log.files if self._kept_log is not None else None
         published = PublishedFiles(self.description, log)
+        beat = Beat(self._config.directory.beat_seconds)
         return ObliviousService(
-            keys, self.access, self.api, host, self._wall_clock, published=published
+            keys, self.access, self.api, host, beat, self._wall_clock, published=published
         )
 
     def _make_authority(self) -> NumberAuthority | None:

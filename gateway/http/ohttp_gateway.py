@@ -28,6 +28,7 @@ from discovery.privacy.ohttp import (
 )
 from discovery.privacy.ohttp_keys import MEDIA_TYPE as KEYS_MEDIA_TYPE
 from discovery.privacy.reason import Fault, PrivacyError
+from gateway.http.beats import wait_for_beat
 from gateway.http.connection_age import ConnectionAges
 from gateway.http.problem import Problem
 
@@ -111,8 +112,7 @@ class OhttpGatewayServer:
         )
 
     async def _post(self, request: web.Request) -> web.Response:
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
+        asked = asyncio.get_running_loop().time()
         body = await read_octets(request, REQUEST_MEDIA_TYPE, MAX_REQUEST)
         if self._under_way >= self._limits.concurrent:
             raise Problem(503, headers={"Retry-After": "1", **_NO_STORE})
@@ -120,7 +120,7 @@ class OhttpGatewayServer:
         try:
             answer = await self._answer(body)
             # Ready or not a while ago: from outside, answers take so many beats.
-            await asyncio.sleep(max(0.0, self._beat.release(asked, loop.time()) - loop.time()))
+            await wait_for_beat(self._beat, asked)
         finally:
             self._under_way -= 1
         response = web.Response(body=answer, content_type=RESPONSE_MEDIA_TYPE, headers=_NO_STORE)
