@@ -1,4 +1,4 @@
-"""`spingate directory register|opt-out|remove|object|release|lookup`: for owners and senders."""
+"""`spingate directory register|opt-out|remove|object|release`: for owners, and `lookup`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import typer
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from rich.markup import escape
 
-from discovery.directory.client import CheckedAnswer
-from discovery.directory.identifier import Identifier, identifier_of
-from discovery.directory.reason import Refused
 from discovery.directory.record import MAX_LIFETIME, Map, Record, Selection
-from discovery.directory.sealed_maps import SealedMap, open_maps, seal_maps
+from discovery.directory.sealed_maps import SealedMap, seal_maps
 from discovery.model import Service
 from discovery.service_uri import MalformedServiceUri, parse_service_uri
-from gateway.cli import directory_sealing
-from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
+from gateway.cli import directory_lookup, directory_provider, directory_sealing
+from gateway.cli.directory_options import (
+    Csi,
+    Directory,
+    Nameserver,
+    Trust,
+    read_identifier,
+    with_client,
+)
+from gateway.cli.output import console, emit_json, failure, usage_error
 from gateway.cli.run import Json
-from gateway.config.base import split_endpoint
-from gateway.directory.keys import TrustedChains
 from gateway.directory.owner import (
     CodeNeeded,
     OwnerClient,
@@ -34,28 +35,15 @@ from gateway.directory.owner import (
     OwnerFile,
     make_release,
 )
-from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
-from gateway.dns import DnsResolver, DnsSettings, system_nameservers
-from gateway.http.fetch import client_context
 from gateway.http.service_client import ServiceClient
 
-_TIMEOUT: Final = 10.0
 _STEP: Final = 10
-R = TypeVar("R")
 
-Csi = Annotated[str, typer.Argument(metavar="NUMBER", help="The number (+E.164) or mail address.")]
-Directory = Annotated[str, typer.Option("--directory", help="https URL of the directory.")]
 AuthorityUrl = Annotated[
     str | None, typer.Option("--authority", help="URL of the authority; the directory's if absent.")
 ]
 KeyFile = Annotated[
     Path, typer.Option("--key", help="Your key for this number; made where there is none.")
-]
-Trust = Annotated[
-    Path | None, typer.Option("--trust-anchors", help="PEM roots of the server; the system's.")
-]
-Nameserver = Annotated[
-    list[str] | None, typer.Option("--nameserver", help="DNS server as ADDRESS:PORT.")
 ]
 Code = Annotated[
     str | None,
@@ -73,7 +61,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(remove)
     app.command(name="object")(object_to_claims)
     app.command()(release)
-    app.command()(lookup)
+    app.command()(directory_lookup.lookup)
     directory_sealing.add_commands(app)
 
 
@@ -134,14 +122,28 @@ def opt_out(
 
 def remove(
     csi: Csi,
-    directory: Directory,
+    directory: Annotated[
+        list[str],
+        typer.Option("--directory", help="https URL of the directory; providers repeat."),
+    ],
     key: KeyFile,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="A provider's chain (PEM) for the number's range or mail domain."),
+    ] = None,
     trust_anchors: Trust = None,
     nameserver: Nameserver = None,
     as_json: Json = False,
 ) -> None:
-    """Take the record of a number out of the directory."""
-    owner = _Owner(csi, directory, None, key, trust_anchors, nameserver, None, as_json)
+    """Take a number out of the directory: your own, or as its provider with --certificate."""
+    if certificate is not None:
+        directory_provider.withdraw(
+            read_identifier(csi), directory, key, certificate, trust_anchors, nameserver, as_json
+        )
+        return
+    if len(directory) != 1:
+        usage_error("an owner removes from one --directory at a time")
+    owner = _Owner(csi, directory[0], None, key, trust_anchors, nameserver, None, as_json)
 
     async def work(client: OwnerClient) -> dict[str, Any]:
         await client.certify()
@@ -175,57 +177,11 @@ def release(
     to: Annotated[str, typer.Option("--to", help="Thumbprint of the key that takes over.")],
 ) -> None:
     """Print, as JSON, what lets another key take the number over without waiting."""
-    identifier = _identifier(csi)
+    identifier = read_identifier(csi)
     try:
         emit_json(make_release(OwnerFile.open(key, identifier), identifier, to, time.time()))
     except OwnerFailed as error:
         failure(str(error))
-
-
-def lookup(
-    csi: Csi,
-    directory: Directory,
-    owner_trust_anchors: Annotated[
-        Path, typer.Option("--owner-trust-anchors", help="PEM roots of number authorities.")
-    ],
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="File with our bearer token.")
-    ] = None,
-    service: Annotated[Service | None, typer.Option(help="What the number is wanted for.")] = None,
-    sealed_key: directory_sealing.SealedKey = None,
-    group_secret: directory_sealing.GroupSecret = None,
-    trust_anchors: Trust = None,
-    nameserver: Nameserver = None,
-    as_json: Json = False,
-) -> None:
-    """Look a number up in one directory, and show how each record is proven."""
-    identifier = _identifier(csi)
-    keys = directory_sealing.read_keys(sealed_key or (), group_secret or ())
-    try:
-        token = token_file.read_text("utf-8").partition("\n")[0].strip() if token_file else None
-        anchors = x509.load_pem_x509_certificates(owner_trust_anchors.read_bytes())
-    except OSError as error:
-        usage_error(f"{error.filename}: {error.strerror}")
-    except ValueError:
-        usage_error(f"{owner_trust_anchors} holds no PEM certificate")
-
-    async def ask(client: ServiceClient) -> CheckedAnswer:
-        connection = DirectoryConnection(
-            directory.rstrip("/"),
-            None,
-            PlainWay(client, token),
-            client,
-            TrustedChains(anchors),
-            time.time,
-        )
-        return await connection.ask(identifier, service, timeout=_TIMEOUT)
-
-    try:
-        answer = asyncio.run(_with_client(trust_anchors, nameserver, ask))
-    except DirectoryFailed as error:
-        failure(str(error))
-    _show(answer, as_json, keys)
-    raise typer.Exit(0 if answer.records else EXIT_FAILED)
 
 
 class _Owner:
@@ -242,7 +198,7 @@ class _Owner:
         release: Path | None,
         as_json: bool,
     ) -> None:
-        self.csi = _identifier(csi)
+        self.csi = read_identifier(csi)
         self._directory = directory.rstrip("/")
         self._authority = (authority or directory).rstrip("/")
         self._key = key
@@ -265,12 +221,12 @@ class _Owner:
     def _do(self, work: Callable[[OwnerClient], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         file = OwnerFile.open(self._key, self.csi)
 
-        async def with_client(client: ServiceClient) -> dict[str, Any]:
+        async def as_owner(client: ServiceClient) -> dict[str, Any]:
             owner = OwnerClient(client, self._directory, self._authority, self.csi, file, time.time)
             owner.present(self._release)
             return await work(owner)
 
-        return asyncio.run(_with_client(self._trust_anchors, self._nameserver, with_client))
+        return asyncio.run(with_client(self._trust_anchors, self._nameserver, as_owner))
 
 
 def _put(
@@ -327,13 +283,6 @@ def _map(text: str, place: int, tags: tuple[str, ...]) -> Map:
     return Map(host, services, uri, _STEP * place, tags)
 
 
-def _identifier(text: str) -> Identifier:
-    try:
-        return identifier_of(text)
-    except Refused as refused:
-        usage_error(refused.detail)
-
-
 def _read_release(path: Path | None) -> dict[str, object] | None:
     if path is None:
         return None
@@ -344,64 +293,3 @@ def _read_release(path: Path | None) -> dict[str, object] | None:
     if not isinstance(document, dict) or set(document) != {"token", "chain"}:
         usage_error(f"{path} is no release")
     return document
-
-
-async def _with_client(
-    trust_anchors: Path | None,
-    nameserver: list[str] | None,
-    work: Callable[[ServiceClient], Awaitable[R]],
-) -> R:
-    servers = tuple(split_endpoint(server) for server in nameserver or ())
-    try:
-        context = client_context(trust_anchors)
-    except OSError:
-        usage_error(f"{trust_anchors} cannot be read as PEM certificates")
-    resolver = DnsResolver(DnsSettings(nameservers=servers or system_nameservers()))
-    client = ServiceClient(resolver, context)
-    try:
-        return await work(client)
-    finally:
-        await client.close()
-        await resolver.close()
-
-
-def _show(answer: CheckedAnswer, as_json: bool, keys: Sequence[X25519PrivateKey]) -> None:
-    for proven in answer.records:
-        record = proven.record
-        if as_json:
-            continue
-        console.print(
-            f"[bold]{escape(str(record.csi))}[/] seq {record.seq}, key {proven.thumbprint[:16]}, "
-            f"{'logged' if proven.logged else 'not logged'}"
-        )
-        for each in sorted(record.maps, key=lambda one: one.prio):
-            names = ",".join(each.services)
-            console.print(f"  {each.prio:5} {names:12} [green]{escape(each.uri)}[/]")
-        for each in open_maps(record, keys):
-            names = ",".join(each.services)
-            console.print(f"  sealed for you: {names:12} [green]{escape(each.uri)}[/]")
-    if as_json:
-        emit_json(_document(answer, keys))
-    else:
-        for why in answer.refused:
-            console.print(f"[red]record refused:[/] {escape(str(why))}")
-        console.print(f"{answer.directory}: [bold]{answer.status}[/]")
-
-
-def _document(answer: CheckedAnswer, keys: Sequence[X25519PrivateKey]) -> dict[str, object]:
-    return {
-        "directory": answer.directory,
-        "status": str(answer.status),
-        "records": [
-            {
-                "claims": proven.record.claims(),
-                **proven.evidence.document(),
-                "key": proven.thumbprint,
-                "logged": proven.logged,
-                "opened": [each.claim() for each in open_maps(proven.record, keys)],
-                "usable_until": int(proven.usable_until),
-            }
-            for proven in answer.records
-        ],
-        "refused": [str(why.reason) for why in answer.refused],
-    }

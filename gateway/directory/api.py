@@ -172,8 +172,10 @@ class DirectoryApi:
     async def _remove(self, request: web.Request) -> web.Response:
         self._admit_change(request)
         document = await read_object(request, {"removal", "chain"})
-        await self._registry.remove(document["removal"], document["chain"])
-        return web.Response(status=204)
+        receipt = await self._registry.remove(document["removal"], document["chain"])
+        if receipt is None:
+            return web.Response(status=204)
+        return json_response({"state": "removed", "receipt": receipt})
 
     async def _object(self, request: web.Request) -> web.Response:
         order, key = await self._order(request, frozenset({Operation.OBJECT}))
@@ -215,6 +217,7 @@ class DirectoryApi:
     def _certified(self, made: Certified) -> web.Response:
         url = f"{self._settings.url}/ca/v1/certificates/{made.certificate_id}"
         held = not made.chain_pem
+        receipt = {} if made.receipt is None else {"receipt": made.receipt}
         return json_response(
             {
                 "state": "held" if held else "issued",
@@ -222,6 +225,7 @@ class DirectoryApi:
                 "x5u": url,
                 "chain": made.chain_pem or None,
                 "claims": _claims(made.claims),
+                **receipt,
             },
             status=202 if held else 201,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -101,13 +101,15 @@ class ChallengeMade:
 class Certified:
     """A certificate's chain and its identifier, or from when (epoch seconds) it can be had.
 
-    `claims` are those of other keys on the identifier: the holder may object to them.
+    `claims` are those of other keys on the identifier: the holder may object to them. `receipt`
+    is what the holder knows the entries in the log by; None without a log.
     """
 
     certificate_id: str
     chain_pem: str
     effective_at: float
     claims: tuple[Claim, ...]
+    receipt: Mapping[str, object] | None = None
 
 
 class NumberAuthority:
@@ -287,11 +289,14 @@ class NumberAuthority:
         waiting = tuple(each for each in claims if each.thumbprint != key.thumbprint)
         if isinstance(verdict, Held):
             await self._tell(order.csi, fresh)
-            return Certified(authorization.certificate_id, "", verdict.claim.effective_at, waiting)
+            receipt = self._log.receipt(str(order.csi), (key.thumbprint,))
+            until = verdict.claim.effective_at
+            return Certified(authorization.certificate_id, "", until, waiting, receipt)
         issued = await self._issue(order, authorization, now)
         if key.thumbprint not in holders:
             await self._store.end(str(order.csi), keep=key.thumbprint)
-        return Certified(issued.certificate_id, issued.chain_pem, now, waiting)
+        receipt = self._log.receipt(str(order.csi), (_digest(issued.chain_pem), key.thumbprint))
+        return Certified(issued.certificate_id, issued.chain_pem, now, waiting, receipt)
 
     def _check_release(
         self,
@@ -316,10 +321,7 @@ class NumberAuthority:
             not_after=now + self._settings.lifetime,
         )
         await self._store.put(issued)
-        certificate = x509.load_pem_x509_certificate(issued.chain_pem.encode("ascii"))
-        der = certificate.public_bytes(serialization.Encoding.DER)
-        digest = encode(hashlib.sha256(der).digest())
-        await self._log.append("certificate", str(order.csi), digest)
+        await self._log.append("certificate", str(order.csi), _digest(issued.chain_pem))
         self.outcomes["certificate", str(order.operation)] += 1
         _log.info("certificate issued", identifier=order.csi.shown, by=str(order.operation))
         return issued
@@ -349,3 +351,10 @@ class NumberAuthority:
     def _source(self, source: str) -> str:
         digest = hashlib.blake2b(source.encode("utf-8", "replace"), key=self._source_key)
         return digest.hexdigest()[:64]
+
+
+def _digest(chain_pem: str) -> str:
+    """Return the text that names a chain's first certificate in the log."""
+    certificate = x509.load_pem_x509_certificate(chain_pem.encode("ascii"))
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    return encode(hashlib.sha256(der).digest())

@@ -109,8 +109,10 @@ _CERTIFIED: Final = _object(
         "x5u": {"type": "string", "format": "uri"},
         "chain": {"type": ["string", "null"], "description": "PEM, the leaf first."},
         "claims": _CLAIMS,
-    }
+    },
+    {"receipt": _RECEIPT},
 )
+_REMOVED: Final = _object({"state": {"const": "removed"}, "receipt": _RECEIPT})
 _CHALLENGE: Final = _object(
     {
         "id": {"type": "string"},
@@ -183,7 +185,11 @@ _PATHS: Final[Schema] = {
             "remove",
             "Take an identifier's records away, for their owner or the identifier's provider",
             "directory",
-            {"204": {"description": "There is none any more"}, **_errors(403, 409)},
+            {
+                "200": _json(_REMOVED, "Removed by its owner"),
+                "204": {"description": "Removed by the provider, or no log is kept"},
+                **_errors(403, 409),
+            },
             body=_object(
                 {"removal": _token(MAX_STATEMENT, "A JWS of type spin-removal."), "chain": _CHAIN}
             ),

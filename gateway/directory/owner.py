@@ -35,7 +35,7 @@ from stir.certificates.issuing import key_to_pem, new_key
 _TIMEOUT: Final = 15.0
 _DAY: Final = 86_400.0
 _KNOWN: Final = 200
-_REAUTHENTICATE: Final = "urn:spin:error:reauthenticate"
+_PROVE_AGAIN: Final = frozenset({"urn:spin:error:reauthenticate", "urn:spin:error:before_removal"})
 
 
 class OwnerFailed(Exception):
@@ -146,7 +146,10 @@ class OwnerClient:
         await self._begin()
 
     async def register(self, record: Callable[[int, int, str], Record]) -> Mapping[str, Any]:
-        """Put the record made by `record(seq, now, x5u)`; return what the directory said."""
+        """Put the record made by `record(seq, now, x5u)`; return what the directory said.
+
+        Raises CodeNeeded where control has to be proven once more.
+        """
         seq = int(self._file.state.get("seq", 0)) + 1
         made = record(seq, int(self._wall_clock()), str(self._file.state.get("x5u", "")))
         try:
@@ -154,9 +157,30 @@ class OwnerClient:
         except Refused as refused:
             raise OwnerFailed(f"record: {refused}") from None
         document = {"record": token, "chain": self._file.chain, **self._release()}
-        said = await self._send("PUT", f"{self._directory}/dp/v1/records", document)
-        self._file.save(seq=seq, receipt=self._receipt(said.get("receipt")))
+        try:
+            said = await self._send("PUT", f"{self._directory}/dp/v1/records", document)
+        except _ProveAgain:
+            # The number's provider has removed it: this certificate counts no more.
+            self._file.save(chain=None, x5u=None)
+            await self._begin()
+            raise
+        self._file.save(
+            seq=seq, receipt=self._receipt(said.get("receipt")), directory=self._directory
+        )
+        await self._pin_log()
         return said
+
+    async def _pin_log(self) -> None:
+        """Remember the log's keys as they were when the owner first registered."""
+        if self._file.state.get("receipt") is None:
+            return
+        pinned = self._file.state.get("log")
+        if isinstance(pinned, dict) and pinned.get("directory") == self._directory:
+            return
+        said = await self._send("GET", f"{self._directory}/.well-known/spin-dp", None)
+        key, labels = said.get("log"), said.get("log_labels")
+        if isinstance(key, str) and isinstance(labels, str):
+            self._file.save(log={"directory": self._directory, "key": key, "labels": labels})
 
     def _receipt(self, given: object) -> object:
         """Return a receipt with what earlier ones of the same label knew, the latest 200."""
@@ -173,12 +197,12 @@ class OwnerClient:
         seq = int(self._file.state.get("seq", 0)) + 1
         removal = Removal(self._csi, seq, int(self._wall_clock()))
         token = sign_removal(removal, self._file.signer)
-        await self._send(
+        said = await self._send(
             "DELETE",
             f"{self._directory}/dp/v1/records",
             {"removal": token, "chain": self._file.chain},
         )
-        self._file.save(seq=seq)
+        self._file.save(seq=seq, receipt=self._receipt(said.get("receipt")))
 
     async def object_to_claims(self) -> None:
         """Refuse what other keys claim."""
@@ -219,6 +243,9 @@ class OwnerClient:
         document = {"order": order, **self._release()}
         said = await self._send("POST", f"{self._authority}/ca/v1/certificates", document)
         self._file.save(x5u=said.get("x5u"))
+        if self._authority == self._directory:
+            # Elsewhere it is another log, with labels of its own.
+            self._file.save(receipt=self._receipt(said.get("receipt")))
         if said.get("chain") is None:
             self._file.save(challenge=None)
             until = said.get("effective_at")
@@ -244,8 +271,10 @@ class OwnerClient:
         )
         return sign_order(order, self._file.signer)
 
-    async def _send(self, method: str, url: str, document: Mapping[str, object]) -> dict[str, Any]:
-        body = json.dumps(document, separators=(",", ":")).encode()
+    async def _send(
+        self, method: str, url: str, document: Mapping[str, object] | None
+    ) -> dict[str, Any]:
+        body = None if document is None else json.dumps(document, separators=(",", ":")).encode()
         headers = {"Content-Type": "application/json"}
         try:
             reply = await self._client.request(
@@ -281,7 +310,7 @@ def _refused(url: str, reply: Fetched) -> OwnerFailed:
         return OwnerFailed(f"{host}: HTTP status {reply.status}")
     text = f"{host}: {problem.get('detail') or problem.get('title')} (HTTP {reply.status})"
     kind = problem.get("type")
-    return _ProveAgain(text) if kind == _REAUTHENTICATE else OwnerFailed(text)
+    return _ProveAgain(text) if kind in _PROVE_AGAIN else OwnerFailed(text)
 
 
 def _document(url: str, reply: Fetched) -> dict[str, Any]:

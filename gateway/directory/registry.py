@@ -124,14 +124,16 @@ class Registry:
         _log.info("record", identifier=csi.shown, outcome=outcome)
         return Registered(live_at, claims, self._receipt(stored))
 
-    async def remove(self, token: object, chain: object) -> None:
+    async def remove(self, token: object, chain: object) -> Mapping[str, object] | None:
         """Take an identifier's records away, for their owner or its provider.
 
-        Raises Refused or DirectoryUnavailable.
+        Returns what the owner knows the removal in the log by; None for a provider, and without a
+        log. Raises Refused or DirectoryUnavailable.
         """
         now = self._wall_clock()
         signed, removal = parse_removal(token)
-        holder = self._chains.holder(read_chain(chain), now)
+        texts = read_chain(chain)
+        holder = self._chains.holder(texts, now)
         csi = removal.csi
         async with self._store.identifier(str(csi)) as identifier:
             floor = await identifier.floor(holder.thumbprint)
@@ -151,6 +153,9 @@ class Registry:
         await self._log.append("removal", str(csi), signed.digest)
         self.outcomes["remove", author] += 1
         _log.info("removed", identifier=csi.shown, by=author)
+        if author == "provider":
+            return None
+        return self._log.receipt(str(csi), (signed.digest, _certificate_digest(texts)))
 
     async def object_to_claims(
         self, csi: Identifier, key: Key, certified: Collection[str] = ()
@@ -217,8 +222,7 @@ class Registry:
 
     def _receipt(self, stored: StoredRecord) -> Mapping[str, object] | None:
         """Return what tells the owner's own entries in the log from those of others."""
-        certificate = encode(hashlib.sha256(b64decode(stored.chain[0])).digest())
-        own = (stored.digest, certificate, stored.thumbprint)
+        own = (stored.digest, _certificate_digest(stored.chain), stored.thumbprint)
         return self._log.receipt(stored.csi, own)
 
     async def _note(self, stored: StoredRecord, fresh: Claim | None, csi: Identifier) -> None:
@@ -243,6 +247,10 @@ def _dropped(kept: Sequence[StoredRecord], stored: StoredRecord, now: float) -> 
     before = {each.thumbprint for each in live(kept, now)}
     after = {each.thumbprint for each in live([*others, stored], now)}
     return alive - (before & after)
+
+
+def _certificate_digest(chain: Sequence[str]) -> str:
+    return encode(hashlib.sha256(b64decode(chain[0])).digest())
 
 
 def _log_index(kept: Sequence[StoredRecord], digest: str) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from discovery.log.checkpoint import parse_checkpoint
+from discovery.log.entry import LogEntry
 from discovery.log.logged import LogPolicy
 from discovery.log.monitor import MonitorState, Progress, Sighting, follow
 from discovery.log.reason import LogRefused
@@ -32,6 +33,10 @@ class LogMonitor:
     tell: called for each event, in order; an event with `alert` true wants somebody's attention.
     Trouble that lasts is an alert once. What was found is told before the place is stored, so
     that a crash tells it twice rather than never.
+
+    known_now: reads again what is watched; asked where an entry is not known to be the owner's
+    own, and once more in a look after `patience` seconds, since an owner hears of an entry a
+    moment after everybody else.
     """
 
     def __init__(
@@ -43,10 +48,15 @@ class LogMonitor:
         tell: Tell,
         *,
         from_start: bool = True,
+        known_now: Callable[[], Mapping[bytes, Watched]] | None = None,
+        patience: float = 0.0,
     ) -> None:
         self._reader = reader
         self._policy = policy
-        self._watched = watched
+        self._watched = dict(watched)
+        self._known_now = known_now
+        self._patience = patience
+        self._waited = False
         self._file = file
         self._tell = tell
         self._from_start = from_start
@@ -85,7 +95,7 @@ class LogMonitor:
     async def _follow(self, now: float) -> bool:
         labels = frozenset(self._watched)
         steps = follow(self._state, labels, self._policy, now, from_start=self._from_start)
-        alert = False
+        alert = self._waited = False
         step = next(steps)
         while True:
             try:
@@ -102,8 +112,8 @@ class LogMonitor:
 
     async def _tell_sighting(self, sighting: Sighting) -> bool:
         entry = sighting.entry
+        own = await self._is_own(entry)
         watched = self._watched[entry.label]
-        own = entry.commitment in watched.known
         await self._tell(
             {
                 "event": entry.type.name.lower(),
@@ -115,6 +125,25 @@ class LogMonitor:
             }
         )
         return not own
+
+    async def _is_own(self, entry: LogEntry) -> bool:
+        if entry.commitment in self._watched[entry.label].known:
+            return True
+        if self._known_now is None:
+            return False
+        self._read_again(self._known_now())
+        known = entry.commitment in self._watched[entry.label].known
+        if not known and self._patience and not self._waited:
+            self._waited = True
+            await asyncio.sleep(self._patience)
+            self._read_again(self._known_now())
+            known = entry.commitment in self._watched[entry.label].known
+        return known
+
+    def _read_again(self, found: Mapping[bytes, Watched]) -> None:
+        # What was looked for from the start stays; only what is known of it may have grown.
+        for label in self._watched.keys() & found.keys():
+            self._watched[label] = found[label]
 
     async def _tell_trouble(
         self, reason: str, detail: str, *, alert: bool = True, evidence: object = None

@@ -30,8 +30,12 @@ class MonitorFile:
     file serves the labels it was begun with, or fewer.
     """
 
-    def __init__(self, path: Path, labels: Iterable[bytes]) -> None:
+    def __init__(
+        self, path: Path, labels: Iterable[bytes], *, pinned: tuple[str, str] | None = None
+    ) -> None:
+        """`pinned`: keys of log and labels, to be kept as they were when they were first seen."""
         self._path = path
+        self._pinned = pinned
         self._labels = sorted(label.hex() for label in labels)
 
     def load(self) -> MonitorState:
@@ -51,7 +55,7 @@ class MonitorFile:
     def save(self, state: MonitorState) -> None:
         """Store a state, on the disk before this returns. Raises BadStateFile."""
         fresh = self._path.with_name(f"{self._path.name}.new")
-        members = {
+        members: dict[str, object] = {
             "version": _VERSION,
             "labels": self._labels,
             "checkpoint": state.checkpoint,
@@ -59,6 +63,8 @@ class MonitorFile:
             "roots": [b64encode(root).decode("ascii") for root in state.roots],
             "target": state.target,
         }
+        if self._pinned is not None:
+            members |= {"log_key": self._pinned[0], "log_labels": self._pinned[1]}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with fresh.open("w", encoding="utf-8") as file:
@@ -94,3 +100,14 @@ def _hash(text: object) -> bytes:
     if not isinstance(text, str):
         raise TypeError
     return b64decode(text, validate=True)
+
+
+def read_pin(path: Path) -> tuple[str, str] | None:
+    """Return the keys of log and labels that a monitor keeps; None where it keeps none."""
+    try:
+        with path.open("rb") as file:
+            members = parse_json_object(file.read(_MAX_FILE))
+    except (OSError, MalformedJson):
+        return None
+    key, labels = members.get("log_key"), members.get("log_labels")
+    return (key, labels) if isinstance(key, str) and isinstance(labels, str) else None

@@ -57,6 +57,13 @@ class Clock:
         return self.now
 
 
+class RealClock(Clock):
+    """The clock of processes that a test talks to, however slow they are."""
+
+    def __call__(self) -> float:
+        return _real_now()
+
+
 @dataclass
 class FakeCouriers:
     """Collects challenges instead of sending them."""

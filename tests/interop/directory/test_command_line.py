@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.directory_world import TOKEN, DirectoryWorld, running
+from tests.support.directory_world import TOKEN, DirectoryWorld, RealClock, running
 
 pytestmark = pytest.mark.real
 NUMBER = "+14155550123"
@@ -30,7 +30,7 @@ def _free_port() -> int:
 def world(tmp_path: Path) -> DirectoryWorld:
     url = f"https://127.0.0.1:{_free_port()}"
     world = DirectoryWorld(tmp_path, directory={"url": url})
-    world.clock.now = time.time()
+    world.clock = RealClock(time.time())
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     return world
 
