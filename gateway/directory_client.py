@@ -151,12 +151,16 @@ class DirectoryConnection:
         for key in keys:
             checker = AnswerChecker(self.url, key, self._chains, self._logs)
             try:
-                return checker.check(body, csi, self._wall_clock())
+                return self._judge(checker, body, csi)
             except Refused as refused:
                 if refused.reason is not Refusal.BAD_SIGNATURE:
                     raise
                 last = refused
         raise last
+
+    def _judge(self, checker: AnswerChecker, body: bytes, csi: Identifier) -> CheckedAnswer:
+        """Check what the way brought."""
+        return checker.check(body, csi, self._wall_clock())
 
     async def _current_keys(self, timeout: float) -> tuple[EcKey, ...]:
         now = self._wall_clock()

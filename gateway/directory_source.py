@@ -36,7 +36,9 @@ from gateway.directory_log.trust import trusted_logs
 from gateway.http.fetch import AddressSource, client_context
 from gateway.http.service_client import Requester, ServiceClient
 from gateway.metrics import Metrics
-from gateway.oblivious_making import Clients, ObliviousParts, make_oblivious
+from gateway.oblivious_making import Clients, ObliviousParts, Upkeep, make_oblivious
+from gateway.split_storage.way import SplitConnection
+from gateway.split_storage.way_making import make_split_way
 from stir.certificates.certificate import MalformedCredential, load_public_key
 
 _log = structlog.get_logger("directories")
@@ -75,6 +77,7 @@ class DirectorySource:
         clients: Sequence[ServiceClient] = (),
         auditor: LogAuditor | None = None,
         oblivious: Sequence[ObliviousParts] = (),
+        upkeep: Sequence[Upkeep] = (),
     ) -> None:
         self._connections = {each.url: each for each in connections}
         self._policy = policy
@@ -84,6 +87,7 @@ class DirectorySource:
         self._auditor = auditor
         self._oblivious = tuple(oblivious)
         self._upkeep: list[asyncio.Future[None]] = []
+        self._works = (*(each for parts in oblivious for each in parts.upkeep), *upkeep)
 
     def begin(self) -> None:
         """Buy tokens, keep keys current and follow the logs from now on, until closed.
@@ -94,8 +98,7 @@ class DirectorySource:
         if self._auditor is not None:
             self._auditor.begin()
         if not self._upkeep:
-            works = [each for parts in self._oblivious for each in parts.upkeep]
-            self._upkeep = [asyncio.ensure_future(each.run()) for each in works]
+            self._upkeep = [asyncio.ensure_future(each.run()) for each in self._works]
 
     def measure(self, metrics: Metrics) -> None:
         """Add what is known of oblivious lookups to the gateway's metrics."""
@@ -267,6 +270,8 @@ def make_directory_source(
     oblivious: dict[str, ObliviousParts] = {}
     for index, server in enumerate(settings.server):
         name = f"{key}.server[{index}]"
+        if server.split_storage is not None:
+            continue
         if server.oblivious is not None:
             parts = make_oblivious(
                 server.url, server.oblivious, clients, wall_clock, f"{name}.oblivious"
@@ -291,6 +296,19 @@ def make_directory_source(
         )
         for url, thumbprint in pinned.items()
     ]
+    splits = {
+        server.url: make_split_way(
+            server.split_storage, clients, wall_clock, f"{key}.server[{index}].split_storage"
+        )
+        for index, server in enumerate(settings.server)
+        if server.split_storage is not None
+    }
+    split = [
+        SplitConnection(
+            url, pinned[url], parts.way, clients.direct, chains, wall_clock, logs=logs or trusted
+        )
+        for url, parts in splits.items()
+    ]
     policy = SourcePolicy(
         settings.budget_seconds,
         settings.require_logged,
@@ -299,13 +317,14 @@ def make_directory_source(
         load_caller_keys(settings.sealed_key),
     )
     return DirectorySource(
-        connections,
+        [*(each for each in connections if each.url not in splits), *split],
         policy,
         wall_clock,
         prefixes=prefixes,
         clients=(client, clients.relay, clients.issuer, clients.direct),
         auditor=LogAuditor(trusted, client, ways=requests) if trusted is not None else None,
         oblivious=tuple(oblivious.values()),
+        upkeep=(*split, *(each for parts in splits.values() for each in parts.upkeep)),
     )
 
 

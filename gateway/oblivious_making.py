@@ -12,7 +12,7 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.config.oblivious import ObliviousServer
 from gateway.http.ohttp_client import KeySource, ObliviousClient, PinnedKeys
-from gateway.http.ohttp_compared_keys import ComparedKeys, read_keys
+from gateway.http.ohttp_compared_keys import DIRECTORY_DESCRIPTION, ComparedKeys, read_keys
 from gateway.http.ohttp_relay import KeptConnections
 from gateway.http.service_client import ServiceClient
 from gateway.oblivious_way import ObliviousRequests, ObliviousWay
@@ -56,10 +56,15 @@ def make_oblivious(
     clients: Clients,
     wall_clock: Callable[[], float],
     key: str,
+    *,
+    description: str = DIRECTORY_DESCRIPTION,
 ) -> ObliviousParts:
-    """Make the parts for the directory at `url`; `key` is the section's. Raises ConfigError."""
+    """Make the parts for the directory at `url`, or another service with its own description.
+
+    `key` is the section's. Raises ConfigError.
+    """
     authority = urlsplit(url).netloc
-    keys, upkeep = _keys(url, settings, clients, key)
+    keys, upkeep = _keys(url, settings, clients, key, description)
     client = ObliviousClient(
         settings.relay,
         authority,
@@ -74,10 +79,12 @@ def make_oblivious(
 
 
 def _keys(
-    url: str, settings: ObliviousServer, clients: Clients, key: str
+    url: str, settings: ObliviousServer, clients: Clients, key: str, description: str
 ) -> tuple[KeySource, tuple[Upkeep, ...]]:
     if settings.keys is None and settings.keys_file is None:
-        compared = ComparedKeys(settings.relay, url, clients.relay, clients.direct)
+        compared = ComparedKeys(
+            settings.relay, url, clients.relay, clients.direct, description=description
+        )
         return compared, (compared,)
     name = f"{key}.keys" if settings.keys_file is None else f"{key}.keys_file"
     try:

@@ -30,6 +30,7 @@ MAX_RECORDS: Final = 2
 MAX_CHAIN: Final = 2_048
 MAX_CERTIFICATES: Final = 4
 LIFETIME: Final = 300
+MAX_ENTRY_LIFETIME: Final = 7 * 86_400
 SKEW: Final = 60
 _EMPTY_PAD: Final = b',"pad":""}'
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
@@ -61,7 +62,8 @@ class LoggedRecord:
 class Answer:
     """What a directory states: status, the records' digests, the checkpoint of its log.
 
-    Times are epoch seconds; `directory` is the directory's own name, its URL.
+    Times are epoch seconds; `directory` is the directory's own name, its URL. `lifetime`: 300
+    seconds of an answer, up to 7 days of an entry in split storage.
     """
 
     directory: str
@@ -70,6 +72,7 @@ class Answer:
     status: Status
     digests: tuple[str, ...]
     checkpoint: str | None = None
+    lifetime: int = LIFETIME
 
     def claims(self) -> dict[str, object]:
         """Return the payload."""
@@ -78,7 +81,7 @@ class Answer:
             "iss": self.directory,
             "csi": str(self.csi),
             "iat": self.issued_at,
-            "exp": self.issued_at + LIFETIME,
+            "exp": self.issued_at + self.lifetime,
             "status": str(self.status),
             "records": list(self.digests),
             "checkpoint": self.checkpoint,
@@ -117,12 +120,12 @@ def build_answer(answer: Answer, records: Sequence[LoggedRecord], signer: Signer
     return body + b',"pad":"' + b"0" * room + b'"}'
 
 
-def parse_answer(token: object) -> tuple[Signed, Answer]:
-    """Read the directory's statement; `check_answer` believes it.
+def parse_answer(token: object, kind: Kind = Kind.ANSWER) -> tuple[Signed, Answer]:
+    """Read the directory's statement, an answer or an entry; `check_answer` believes it.
 
-    Raises Refused: OVERSIZED, MALFORMED, WRONG_TYPE, NOT_CANONICAL, IDENTIFIER.
+    Raises Refused: OVERSIZED, MALFORMED, WRONG_TYPE, NOT_CANONICAL, IDENTIFIER, LIFETIME.
     """
-    signed = read_token(token, Kind.ANSWER, max_length=MAX_ANSWER_TOKEN)
+    signed = read_token(token, kind, max_length=MAX_ANSWER_TOKEN)
     claims = signed.claims
     read.version(claims)
     read.exactly(claims, {"v", "iss", "csi", "iat", "exp", "status", "records", "checkpoint"})
@@ -136,8 +139,11 @@ def parse_answer(token: object) -> tuple[Signed, Answer]:
     checkpoint = claims["checkpoint"]
     if checkpoint is not None and not isinstance(checkpoint, str):
         raise Refused(Refusal.MALFORMED, "checkpoint is no text")
-    if read.moment(claims, "exp") != read.moment(claims, "iat") + LIFETIME:
+    lifetime = read.moment(claims, "exp") - read.moment(claims, "iat")
+    if kind is Kind.ANSWER and lifetime != LIFETIME:
         raise Refused(Refusal.LIFETIME, f"answer does not live {LIFETIME} s")
+    if not 0 < lifetime <= MAX_ENTRY_LIFETIME:
+        raise Refused(Refusal.LIFETIME, f"entry lives not 1 to {MAX_ENTRY_LIFETIME} s")
     return signed, Answer(
         directory=read.text(claims, "iss", max_length=512),
         csi=parse_identifier(claims["csi"]),
@@ -145,6 +151,7 @@ def parse_answer(token: object) -> tuple[Signed, Answer]:
         status=status,
         digests=digests,
         checkpoint=checkpoint,
+        lifetime=lifetime,
     )
 
 
@@ -160,5 +167,5 @@ def check_answer(
         raise Refused(Refusal.WRONG_DIRECTORY, "answer is another directory's")
     if answer.csi != csi:
         raise Refused(Refusal.OTHER_IDENTIFIER, "answer is about another identifier")
-    if not answer.issued_at - SKEW <= now <= answer.issued_at + LIFETIME + SKEW:
+    if not answer.issued_at - SKEW <= now <= answer.issued_at + answer.lifetime + SKEW:
         raise Refused(Refusal.NOT_FRESH, "answer is not of now")

@@ -24,9 +24,10 @@ from discovery.directory.answer import (
     status_of,
 )
 from discovery.directory.claims import items
+from discovery.directory.entry import entry_document
 from discovery.directory.holder import Holder, check_owner
 from discovery.directory.identifier import Identifier
-from discovery.directory.jws import Key, Signed
+from discovery.directory.jws import Key, Kind, Signed
 from discovery.directory.merging import ProvenRecord
 from discovery.directory.reason import Refusal, Refused
 from discovery.directory.record import Record, check_times, parse_record
@@ -99,8 +100,20 @@ class AnswerChecker:
         Raises Refused where the answer itself does not hold: OVERSIZED, MALFORMED, WRONG_TYPE,
         BAD_SIGNATURE, WRONG_DIRECTORY, OTHER_IDENTIFIER, NOT_FRESH, WRONG_STATUS.
         """
-        document = _document(body)
-        signed, answer = parse_answer(document["answer"])
+        return self._check(_document(body), Kind.ANSWER, csi, now)
+
+    def check_entry(self, entry: bytes, csi: Identifier, now: float) -> CheckedAnswer:
+        """Check what was sealed in split storage, as `check` does an answer.
+
+        An entry was signed when it was sealed, hours before: until its end, whoever stores it can
+        show it where the directory has a newer one.
+        """
+        return self._check(entry_document(entry), Kind.ENTRY, csi, now)
+
+    def _check(
+        self, document: Mapping[str, object], kind: Kind, csi: Identifier, now: float
+    ) -> CheckedAnswer:
+        signed, answer = parse_answer(document["answer"], kind)
         check_answer(signed, answer, directory=self.directory, key=self.key, csi=csi, now=now)
         records = items(document, "records")
         if len(records) > MAX_RECORDS:

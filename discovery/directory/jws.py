@@ -29,6 +29,7 @@ class Kind(StrEnum):
     REMOVAL = "spin-removal"
     RELEASE = "spin-release"
     ANSWER = "spin-dp-answer"
+    ENTRY = "spin-dp-entry"
     ORDER = "spin-order"
     PREFIXES = "spin-dp-prefixes"
 

@@ -16,6 +16,7 @@ from gateway.cli import (
     directory_monitor,
     directory_oblivious,
     directory_owner,
+    directory_split,
     directory_witness,
 )
 from gateway.cli.output import console, emit_json, usage_error
@@ -103,6 +104,7 @@ async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: 
 
 
 directory_owner.add_commands(app)
+directory_split.add_commands(app)
 app.command()(directory_monitor.monitor)
 app.command()(directory_witness.witness)
 directory_oblivious.add_commands(app)

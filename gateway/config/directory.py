@@ -22,6 +22,9 @@ from gateway.config.discovery import Dns, Smpp
 from gateway.config.enum_publishing import EnumPublishing
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Log
+from gateway.config.split_storage import EXAMPLES as SPLIT_EXAMPLES
+from gateway.config.split_storage import SHOWN as SPLIT_SHOWN
+from gateway.config.split_storage import SplitStorageFilling
 from gateway.config.transparency_log import EXAMPLES as LOG_EXAMPLES
 from gateway.config.transparency_log import TransparencyLog
 
@@ -266,6 +269,10 @@ class DirectoryConfig(Section):
     oblivious: Oblivious | None = Field(
         default=None, description="Oblivious HTTP and tokens; absent: neither."
     )
+    split_storage: SplitStorageFilling | None = Field(
+        default=None,
+        description="Split storage that is filled with our records; absent: none.",
+    )
     enum: EnumPublishing | None = Field(
         default=None, description="Publishing opted-in numbers over DNS; absent: none."
     )
@@ -285,6 +292,7 @@ class DirectoryConfig(Section):
 
 EXAMPLES: Final = {
     **LOG_EXAMPLES,
+    **SPLIT_EXAMPLES,
     "directory.url": "https://dp.example",
     "directory.address": "192.0.2.20",
     "directory.certificate": "keys/https.pem",
@@ -325,5 +333,11 @@ EXAMPLES: Final = {
     "mail.sender": "challenge@dp.example",
 }
 SHOWN: Final = frozenset(
-    {"directory.peer.token_file", "sms.password_file", "mail.password_file", "mail.user"}
+    {
+        "directory.peer.token_file",
+        "sms.password_file",
+        "mail.password_file",
+        "mail.user",
+        *SPLIT_SHOWN,
+    }
 )

@@ -11,6 +11,7 @@ from gateway.config.base import Count, FilePath, Flag, Seconds, Section, Text
 from gateway.config.oblivious import ObliviousServer
 from gateway.config.oob import ServiceUrl
 from gateway.config.sealed_maps import SealedKeySection
+from gateway.config.split_storage import SplitStorageWay
 
 
 class DirectoryServer(Section):
@@ -58,6 +59,12 @@ class DirectoryServer(Section):
         default=None,
         description="Ask it through a relay, with tokens instead of our own; absent: plainly. "
         "Never plainly where this is given, whatever fails.",
+    )
+
+    split_storage: SplitStorageWay | None = Field(
+        default=None,
+        description="Look its records up in split storage instead of asking it, obliviously or "
+        "not; absent: it is asked.",
     )
 
     @model_validator(mode="after")

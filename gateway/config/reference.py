@@ -1,4 +1,4 @@
-"""The annotated examples in `configs`: edge, directory, issuer and relay, written from the models.
+"""The annotated examples in `configs`, a file a service, written from the models.
 
 `python -m gateway.config.reference` prints `edge.toml`, with the name of another behind it that
 one; a test holds the files to them, so that they cannot age.
@@ -15,7 +15,13 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gateway.config import directory, oblivious_services, sealed_maps
+from gateway.config import (
+    directory,
+    oblivious_services,
+    sealed_maps,
+    split_storage,
+    split_storage_services,
+)
 from gateway.config.root import Config
 
 _HEADING: Final = """\
@@ -97,6 +103,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     ],
     "discovery.directory.server.oblivious.token": "change-me-please-16",
     "discovery.directory.server.oblivious.token_file": "keys/tokens.token",
+    **split_storage_services.EXAMPLES,
     "discovery.enum.tree.suffix": "e164.edge.example",
     "discovery.enum.tree.ds": [
         "27432 13 2 4a84a7c3c5ce6bfd1bbbf5a4a4d7a8a5f9d25d6e9f6a5ef0c0d1f6b4ac3d7e21"
@@ -209,6 +216,8 @@ _SHOWN: Final = frozenset(
     {
         "discovery.directory.server.oblivious.token_file",
         *sealed_maps.SHOWN,
+        *split_storage.SHOWN,
+        *split_storage_services.SHOWN,
         "listen.certificate",
         "listen.key",
         "listen.advertise",
@@ -253,6 +262,16 @@ def issuer_toml() -> str:
 def relay_toml() -> str:
     """Return the text of the annotated example of a relay (TOML 1.0)."""
     return _service_toml(oblivious_services.RelayConfig, "directory relay")
+
+
+def evaluator_toml() -> str:
+    """Return the text of the annotated example of an evaluator (TOML 1.0)."""
+    return _service_toml(split_storage_services.EvaluatorConfig, "directory evaluator")
+
+
+def buckets_toml() -> str:
+    """Return the text of the annotated example of a bucket store (TOML 1.0)."""
+    return _service_toml(split_storage_services.BucketsConfig, "directory buckets")
 
 
 def _service_toml(model: type[BaseModel], command: str) -> str:
@@ -352,6 +371,8 @@ WRITTEN: Final = {
     "directory": directory_toml,
     "issuer": issuer_toml,
     "relay": relay_toml,
+    "evaluator": evaluator_toml,
+    "buckets": buckets_toml,
 }
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
 
 from discovery.enum.publishing.signing import SigningKey
 from discovery.number import NumberRanges
-from gateway.config.directory import DirectoryConfig, DirectoryPeer
+from gateway.config.directory import DirectoryConfig
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
 from gateway.directory.access import LookupPeer
@@ -59,7 +61,7 @@ def load_directory_keys(config: DirectoryConfig) -> DirectoryKeys:
         signer=EcSigner(_answer_key(config)),
         chains=TrustedChains(owners, providers, codes),
         issuer=issuer,
-        peers=_peers(section.peer),
+        peers=load_peers(section.peer, "directory.peer"),
         zone=_zone_keys(config),
     )
 
@@ -146,12 +148,32 @@ def _make_key(path: Path) -> None:
         raise ConfigError("directory.state_directory", f"{path}: {error.strerror}") from None
 
 
-def _peers(peers: tuple[DirectoryPeer, ...]) -> tuple[LookupPeer, ...]:
+class PeerSection(Protocol):
+    """A table about somebody who may look up, and how often."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def token(self) -> SecretStr | None: ...
+    @property
+    def token_file(self) -> Path | None: ...
+    @property
+    def domain(self) -> str | None: ...
+    @property
+    def lookups_per_day(self) -> int: ...
+    @property
+    def lookups_per_second(self) -> float: ...
+    @property
+    def lookups_burst(self) -> int: ...
+
+
+def load_peers(peers: Sequence[PeerSection], table: str) -> tuple[LookupPeer, ...]:
+    """Read who may look up; `table` is the key they stand under. Raises ConfigError."""
     made: list[LookupPeer] = []
     for index, peer in enumerate(peers):
         digest = None
         if peer.domain is None:
-            key = f"directory.peer[{index}].token"
+            key = f"{table}[{index}].token"
             token = read_secret(peer.token, peer.token_file, key)
             if len(token) < _SHORTEST_TOKEN:
                 raise ConfigError(key, f"needs {_SHORTEST_TOKEN} characters or more")

@@ -127,6 +127,14 @@ class RecordStore:
                 found[row.csi].append(_stored(row))
             return found
 
+    async def after(self, csi: str, limit: int) -> list[StoredRecord]:
+        """Return up to `limit` records behind an identifier, in the database's order of them."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                select(_records).where(_records.c.csi > csi).order_by(_records.c.csi).limit(limit)
+            )
+            return [_stored(row) for row in rows]
+
     def find_now(self, csi: str) -> list[StoredRecord] | None:
         """Return all records of one identifier, read at once; None where that means to wait."""
         reads = self._database.point_reads

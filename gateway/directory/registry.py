@@ -60,7 +60,8 @@ class Registry:
     """Takes records in and away.
 
     `told` is called of each new claim on an identifier that another key holds; `removed` of each
-    removal by a provider; wall_clock gives epoch seconds; `hold` in seconds.
+    removal by a provider; `changed` of each identifier whose records may be others now; wall_clock
+    gives epoch seconds; `hold` in seconds.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Registry:
         *,
         told: Tell | None = None,
         removed: Removed | None = None,
+        changed: Callable[[str], None] | None = None,
         hold: float = HOLD,
     ) -> None:
         self._store = store
@@ -80,6 +82,7 @@ class Registry:
         self._wall_clock = wall_clock
         self._told = told
         self._removed = removed
+        self._changed = changed
         self._hold = hold
         self.outcomes: Counter[tuple[str, ...]] = Counter()
 
@@ -119,6 +122,7 @@ class Registry:
                 each for each in await identifier.claims() if each.thumbprint != holder.thumbprint
             )
         await self._note(stored, fresh, csi)
+        self._tell_changed(csi)
         outcome = "held" if live_at > now else "kept" if is_new else "refreshed"
         self.outcomes["register", outcome] += 1
         _log.info("record", identifier=csi.shown, outcome=outcome)
@@ -150,6 +154,7 @@ class Registry:
                 await identifier.removed_by_provider(now)
         if author == "provider" and self._removed is not None:
             await self._removed(csi, now)
+        self._tell_changed(csi)
         await self._log.append("removal", str(csi), signed.digest)
         self.outcomes["remove", author] += 1
         _log.info("removed", identifier=csi.shown, by=author)
@@ -175,7 +180,12 @@ class Registry:
             waiting = {each.thumbprint for each in kept if each.live_at > now}
             claimed = {each.thumbprint for each in await identifier.claims()}
             await identifier.remove((waiting | claimed) - {key.thumbprint})
+        self._tell_changed(csi)
         self.outcomes["object", "done"] += 1
+
+    def _tell_changed(self, csi: Identifier) -> None:
+        if self._changed is not None:
+            self._changed(str(csi))
 
     async def _judge(
         self,

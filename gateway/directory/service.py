@@ -51,6 +51,7 @@ from gateway.keys import derived_key
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
 from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.split_storage.filling import Filling
 from stir.certificates.issuing import DAY
 from stir.oob.rate import Rate
 
@@ -99,6 +100,11 @@ class DirectoryService:
         )
         self._couriers: Courier = couriers or self.messages
         self.records = RecordStore(self._database)
+        self.filling = (
+            Filling(config, config.split_storage, self.records, self._log, keys.signer, wall_clock)
+            if config.split_storage is not None
+            else None
+        )
         self._authority_store = AuthorityStore(self._database)
         self.authority = self._make_authority()
         self.registry = Registry(
@@ -108,6 +114,7 @@ class DirectoryService:
             wall_clock,
             told=self._couriers.tell,
             removed=self.authority.removed if self.authority is not None else None,
+            changed=self.filling.filler.changed if self.filling is not None else None,
             hold=section.hold_seconds,
         )
         self.lookups = Lookups(self.records, self._log, keys.signer, section.url, wall_clock)
@@ -129,7 +136,9 @@ class DirectoryService:
         self._oblivious = self._make_oblivious()
         tls = server_context(section.certificate, section.key)
         if section.client_trust_anchors is not None:
-            _ask_for_certificates(tls, section.client_trust_anchors)
+            ask_for_certificates(
+                tls, section.client_trust_anchors, "directory.client_trust_anchors"
+            )
         application = self.api.application()
         if self._oblivious is not None:
             self._oblivious.server.add_to(application)
@@ -193,6 +202,8 @@ class DirectoryService:
         """Open the database without listening; `stop` closes it."""
         if self._kept_log is not None:
             self._stack.push_async_callback(self._kept_log.close)
+        if self.filling is not None:
+            self._stack.push_async_callback(self.filling.close)
         self._stack.push_async_callback(self._database.close)
         self._stack.push_async_callback(self.lookups.close)
         self._stack.push_async_callback(self._keep_counts)
@@ -228,6 +239,8 @@ class DirectoryService:
         await self.open()
         if self._kept_log is not None:
             await stack.enter_async_context(self._kept_log.running())
+        if self.filling is not None:
+            await stack.enter_async_context(self.filling.running())
         for transceiver in self._transceivers:
             transceiver.start()
             stack.push_async_callback(transceiver.stop)
@@ -317,13 +330,16 @@ def _source_key(config: DirectoryConfig) -> bytes:
         raise ConfigError("directory.state_directory", error.text) from None
 
 
-def _ask_for_certificates(context: ssl.SSLContext, anchors: Path) -> None:
-    """Let clients prove a name by certificate; those who do not are known by their token."""
+def ask_for_certificates(context: ssl.SSLContext, anchors: Path, key: str) -> None:
+    """Let clients prove a name by certificate; those who do not are known by their token.
+
+    Raises ConfigError for the key that named the anchors.
+    """
     try:
         context.load_verify_locations(anchors)
     except OSError:
         text = f"{anchors} cannot be read as PEM certificates"
-        raise ConfigError("directory.client_trust_anchors", text) from None
+        raise ConfigError(key, text) from None
     context.verify_mode = ssl.CERT_OPTIONAL
 
 

@@ -26,13 +26,14 @@ _log = structlog.get_logger("ohttp_client")
 _TIMEOUT: Final = 10.0
 _PERIOD: Final = 3_600.0
 _RETRY: Final = 60.0
-_DESCRIPTION: Final = "/.well-known/spin-dp"
+DIRECTORY_DESCRIPTION: Final = "/.well-known/spin-dp"
 
 
 class ComparedKeys:
     """A `gateway.http.ohttp_client.KeySource`; `run` fetches for ever, `current` never does.
 
-    relay: URL of the relay's resource for the directory; url: the directory's.
+    relay: URL of the relay's resource for the directory; url: the directory's; description: where
+    it is described.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class ComparedKeys:
         through_relay: Requester,
         direct: Requester,
         *,
+        description: str = DIRECTORY_DESCRIPTION,
         rand: random.Random | None = None,
     ) -> None:
         self._relay = relay
         self._url = url
         self._through_relay = through_relay
         self._direct = direct
+        self._description = description
         self._random = rand or random.SystemRandom()
         self._client: OhttpClient | None = None
 
@@ -101,7 +104,7 @@ class ComparedKeys:
         return answer.body
 
     async def _published(self) -> bytes:
-        answer = await self._direct.request("GET", self._url + _DESCRIPTION, timeout=_TIMEOUT)
+        answer = await self._direct.request("GET", self._url + self._description, timeout=_TIMEOUT)
         if answer.status != 200:
             detail = f"no description but status {answer.status}"
             raise FetchFailed(_host(self._url), FailureReason.PROTOCOL, detail)

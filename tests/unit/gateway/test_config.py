@@ -15,12 +15,14 @@ from gateway.config.files import read_file, read_secret
 from gateway.config.load import load_file
 from gateway.config.oblivious_services import IssuerConfig, RelayConfig
 from gateway.config.reference import WRITTEN
+from gateway.config.split_storage_services import BucketsConfig, EvaluatorConfig
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 DIRECTORIES = {"directory.toml", "dp.toml"}
 ISSUERS = {"issuer.toml", "demo-issuer.toml"}
 RELAYS = {"relay.toml", "demo-relay.toml"}
-OTHERS = DIRECTORIES | ISSUERS | RELAYS
+SPLIT_STORAGE = {"evaluator.toml", "buckets.toml"}
+OTHERS = DIRECTORIES | ISSUERS | RELAYS | SPLIT_STORAGE
 MINIMAL = """
 [provider]
 domain = "edge.example"
@@ -65,6 +67,13 @@ def test_the_shipped_configurations_of_issuers_and_relays_load() -> None:
         assert load_file(CONFIGS / name, IssuerConfig, {}).issuer.state_directory.is_absolute()
     for name in sorted(RELAYS):
         assert load_file(CONFIGS / name, RelayConfig, {}).relay.certificate.is_absolute()
+
+
+def test_the_shipped_configurations_of_split_storage_load() -> None:
+    evaluator = load_file(CONFIGS / "evaluator.toml", EvaluatorConfig, {}).evaluator
+    buckets = load_file(CONFIGS / "buckets.toml", BucketsConfig, {}).buckets
+    assert evaluator.state_directory.is_absolute()
+    assert buckets.state_directory.is_absolute()
 
 
 @pytest.mark.parametrize(("name", "written"), WRITTEN.items())
