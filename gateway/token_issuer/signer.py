@@ -53,8 +53,9 @@ def sign_all(jobs: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _read(jobs: BinaryIO) -> bytes | None:
+    """Return the next frame; None where the service ended, be it in the middle of one."""
     head = jobs.read(_LENGTH)
-    if not head:
+    if len(head) < _LENGTH:
         return None
     length = frame_length(head)
     data = jobs.read(length)

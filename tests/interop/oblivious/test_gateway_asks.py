@@ -196,3 +196,31 @@ async def test_a_source_begins_its_work_once_and_ends_it(scene: ObliviousScene) 
     assert answer.outcome is Outcome.FOUND
     await source.close()
     assert all(task.cancelled() for task in source._upkeep)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/.well-known/spin-dp", 200),
+        ("GET", "/log/checkpoint", 200),
+        ("GET", "/log/tile/0/000.p/1", 200),
+        ("GET", "/log/tile/entries/000.p/1", 200),
+        ("GET", "/log/tile/00/000.p/2", 404),
+        ("GET", "/log/tile/99/000", 404),
+        ("GET", "/log/tile/0/../../../secret", 404),
+        ("GET", "/log/tile/entries/" + "x" * 200, 404),
+        ("GET", "/log/", 404),
+        ("GET", "/logs", 404),
+        ("GET", "/openapi.json", 404),
+        ("GET", "/dp/v1/lookup", 404),
+        ("PUT", "/dp/v1/records", 404),
+        ("POST", "/ca/v1/challenges", 404),
+        ("POST", "/dp/v1/lookup", 401),
+    ],
+)
+async def test_without_a_token_only_what_is_published_is_answered_inside(
+    scene: ObliviousScene, method: str, path: str, status: int
+) -> None:
+    (parts,) = scene.source()._oblivious
+    answer = await parts.way.client.request(method, path, {"content-type": "application/json"})
+    assert answer.status == status

@@ -8,12 +8,15 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from discovery.privacy.bhttp import BinaryResponse
+from discovery.privacy.private_token import format_challenge
 from discovery.privacy.reason import Fault, PrivacyError
-from discovery.privacy.token import Token, TokenInput
+from discovery.privacy.rsa_numbers import RsaPrivateKey
+from discovery.privacy.token import Token, TokenChallenge, TokenInput
+from discovery.privacy.token_key import TokenKey
 from gateway.http.fetch import FailureReason, FetchFailed, FetchRefused
 from gateway.http.guard import RefusalReason
 from gateway.http.ohttp_client import ObliviousClient
-from gateway.oblivious_way import ObliviousWay
+from gateway.oblivious_way import ObliviousRequests, ObliviousWay
 
 URL = "https://dp.example:8446"
 
@@ -38,11 +41,18 @@ class Client(ObliviousClient):
 
 
 class Tokens:
+    """Gives out tokens of one key, then of another; hears what was refused."""
+
+    def __init__(self, *, another: bool = False) -> None:
+        self.another = another
+        self.heard: list[Collection[bytes]] = []
+
     async def take(self) -> Token:
         return Token(TokenInput(bytes(32), bytes(32), bytes(32)), bytes(256))
 
     def refused(self, token: Token, accepted: Collection[bytes]) -> bool:
-        return False
+        self.heard.append(accepted)
+        return self.another
 
 
 async def test_a_lookup_carries_one_token_and_brings_any_status() -> None:
@@ -70,3 +80,37 @@ async def test_whatever_goes_wrong_is_a_failed_fetch(
     with pytest.raises(FetchFailed) as failed:
         await ObliviousWay(Client(does), Tokens()).lookup(URL, b"{}", timeout=0.02)
     assert failed.value.reason is reason
+
+
+async def test_a_token_of_an_ended_key_is_followed_by_one_other_and_no_more() -> None:
+    key = TokenKey(RsaPrivateKey.generate().public)
+    asks = f"Bearer, {format_challenge(TokenChallenge('tokens.example'), key)}"
+    client = Client(BinaryResponse(401, (("www-authenticate", asks),), b""))
+    tokens, other = Tokens(another=True), Tokens()
+    way = ObliviousWay(client, tokens)
+    assert (await way.lookup(URL, b"{}", timeout=1.0)).status == 401
+    assert len(client.asked) == 2
+    assert tokens.heard == [{key.key_id}, {key.key_id}]
+    await ObliviousWay(client, other).lookup(URL, b"{}", timeout=1.0)
+    assert len(client.asked) == 3
+    assert way.outcomes == {"refused": 1}
+
+
+@pytest.mark.parametrize("asks", ["", "Bearer", "PrivateToken", "PrivateToken x=,,", "\x00" * 9])
+async def test_a_challenge_that_is_none_names_no_key(asks: str) -> None:
+    client = Client(BinaryResponse(401, (("www-authenticate", asks),), b""))
+    tokens = Tokens()
+    await ObliviousWay(client, tokens).lookup(URL, b"{}", timeout=1.0)
+    assert tokens.heard == [frozenset()]
+
+
+async def test_what_is_published_is_read_by_its_path() -> None:
+    client = Client(BinaryResponse(200, (("content-type", "text/plain"),), b"tile"))
+    requests = ObliviousRequests(client)
+    fetched = await requests.request("GET", f"{URL}/log/checkpoint", timeout=1.0)
+    assert (fetched.status, fetched.body) == (200, b"tile")
+    ((method, path, headers, body),) = client.asked
+    assert (method, path, headers, body) == ("GET", "/log/checkpoint", {}, b"")
+    client.does = PrivacyError(Fault.UNDECRYPTABLE)
+    with pytest.raises(FetchFailed):
+        await requests.request("GET", f"{URL}/log/checkpoint", timeout=1.0)
