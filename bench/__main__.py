@@ -16,6 +16,7 @@ import typer
 from bench import directory as directory_bench
 from bench import enumeration as enumeration_bench
 from bench import log as log_bench
+from bench import loop_block
 from bench import privacy as privacy_bench
 from bench import resolution as resolution_bench
 from bench import stir as stir_bench
@@ -147,6 +148,15 @@ def enumeration(
     found = _run(run, as_json)
     if not as_json:
         enumeration_bench.show(found)
+    _end(found)
+
+
+@app.command()
+def hostile(as_json: Json = False) -> None:
+    """How long bodies of strangers hold up the event loop of a directory."""
+    found = _run(loop_block.measure, as_json)
+    if not as_json:
+        loop_block.show(found)
     _end(found)
 
 

@@ -20,7 +20,7 @@ from bench.process import machine
 from gateway.cli.output import console
 
 TOLERANCE: Final = 0.05
-_CONNECTIONS: Final = {False: 8, True: 4}
+_CONNECTIONS: Final = {False: 4, True: 2}
 _WITHOUT_BEAT: Final = 10
 
 

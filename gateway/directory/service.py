@@ -57,7 +57,9 @@ from stir.oob.rate import Rate
 
 _log = structlog.get_logger("directory")
 _SWEPT_AT_ONCE: Final = 1_000
-_LISTENER_LIMITS: Final = ListenerLimits(max_connections=2_000, max_per_source=200, lifetime=300.0)
+_LISTENER_LIMITS: Final = ListenerLimits(
+    max_connections=2_000, max_per_source=200, lifetime=300.0, receive_buffer=8_192
+)
 _DEFAULT_SOURCE: Final = "Spingate"
 
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.http import listener as listener_module
 from gateway.http.fetch import client_context
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.repository import CertificateRepository
@@ -208,3 +209,42 @@ async def test_a_head_out_of_shape_is_refused_or_closed(request_head: bytes) -> 
             head = await reader.read(12)
         assert head in (b"", b"HTTP/1.1 400", b"HTTP/1.0 400")
         writer.close()
+
+
+async def test_little_of_a_flood_of_chunks_is_read_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+    received = listener_module._Bounded.data_received
+
+    def counted(self: listener_module._Bounded, data: bytes) -> None:
+        sizes.append(len(data))
+        received(self, data)
+
+    monkeypatch.setattr(listener_module._Bounded, "data_received", counted)
+
+    async def read(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
+    application = web.Application(client_max_size=16_384)
+    application.router.add_post("/", read)
+    async with serving(application, None, ListenerLimits(receive_buffer=8_192)) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n")
+        assert b" 413 " in await reader.readline()
+        writer.transport.abort()
+    assert max(sizes) <= 65_536
+
+
+async def test_what_is_no_http_leaves_no_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(web.Application(), None) as listener:
+        for octets in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 10_000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            writer.write(octets + b"\r\n")
+            assert b" 400 " in await reader.readline()
+            writer.transport.abort()
+    assert not [record for record in caplog.records if record.exc_info]
