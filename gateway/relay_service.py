@@ -28,14 +28,16 @@ from gateway.keys import check_pair
 from gateway.services import dns_resolver, server_context
 
 _log = structlog.get_logger("ohttp_relay")
-_TOLD_SECONDS: Final = 3_600.0
+_FORGOTTEN_SECONDS: Final = 60.0
+_TOLD_EVERY: Final = 60
 _AT_ONCE: Final = 256
 
 
 class RelayService:
     """A relay that leads to its targets and nowhere else.
 
-    What is logged: once an hour how many requests were passed on and refused, never of whom.
+    What is logged: once an hour how many requests were passed on and refused, never of whom. Of
+    clients the addresses are known for as long as their limit looks back, a minute.
     Raises ConfigError from the constructor and from `start`. dns: None for [dns] of the
     configuration. wall_clock: epoch seconds.
     """
@@ -104,6 +106,8 @@ class RelayService:
 
     async def _tell(self) -> None:
         while True:
-            await asyncio.sleep(_TOLD_SECONDS)
+            for _ in range(_TOLD_EVERY):
+                await asyncio.sleep(_FORGOTTEN_SECONDS)
+                self.relay.forget_old()
             refused = {str(status): count for status, count in self.relay.refused.items()}
             _log.info("so far", forwarded=self.relay.forwarded, refused=refused)

@@ -52,6 +52,12 @@ class SlidingWindow:
         self.record(key, now)
         return True
 
+    def forget_old(self, now: float) -> None:
+        """Forget the keys of which nothing counts any more."""
+        since = now - self._limit.period
+        for key in [key for key, events in self._events.items() if events[-1] <= since]:
+            del self._events[key]
+
     def _drop_old(self, events: deque[float], now: float) -> None:
         while events and events[0] <= now - self._limit.period:
             events.popleft()

@@ -10,6 +10,7 @@ from aiohttp import web
 
 # Well before ListenerLimits.lifetime, so that a request under way is never cut.
 RETIRED_AFTER: Final = 20.0
+_GONE_AFTER: Final = 60.0
 _MAX_CONNECTIONS: Final = 10_000
 
 
@@ -35,3 +36,9 @@ class ConnectionAges:
         while len(self._first) > _MAX_CONNECTIONS:
             self._first.popitem(last=False)
         return response
+
+    def forget_old(self) -> None:
+        """Forget connections that a listener has cut by now."""
+        since = asyncio.get_running_loop().time() - _GONE_AFTER
+        for peer in [peer for peer, first in self._first.items() if first <= since]:
+            del self._first[peer]

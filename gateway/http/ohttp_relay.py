@@ -95,6 +95,11 @@ class OhttpRelay:
         application.router.add_post(RELAY_PATH, self._post)
         application.router.add_get(RELAY_PATH, self._keys, allow_head=False)
 
+    def forget_old(self) -> None:
+        """Forget who asked, as far as no limit needs it any more."""
+        self._sources.forget_old(self._wall_clock())
+        self._ages.forget_old()
+
     async def _keys(self, request: web.Request) -> web.Response:
         self._admit(request)
         copy = None if self._copies is None else self._copies.get(request.match_info["name"])

@@ -129,13 +129,19 @@ async def oblivious_scene(folder: Path, **changes: Any) -> AsyncIterator[Oblivio
     write_key(folder / "log.key", signer)
     now = time.time()
     keys = KeyFolder(folder / "issuer" / "keys", 86_400.0)
-    (folder / "tokens.der").write_bytes(keys.load(now)[0].public.spki)
+    keys.load(now)
+    keys.make(now + 3_600, now)  # the directory knows the next key as well
+    issuers = []
+    for key in keys.load(now):
+        file = folder / f"tokens-{int(key.not_before)}.der"
+        file.write_bytes(key.public.spki)
+        issuers.append({"name": ISSUER, "key_file": file})
     async with AsyncExitStack() as stack:
         world = DirectoryWorld(
             folder,
             directory={"url": f"https://{DIRECTORY}:{free_port()}"},
             transparency_log={"origin": signer.name, "key": folder / "log.key"},
-            oblivious={"issuer": ({"name": ISSUER, "key_file": folder / "tokens.der"},)},
+            oblivious={"issuer": tuple(issuers)},
         )
         world.clock.now = now
         directory = await stack.enter_async_context(running(world))

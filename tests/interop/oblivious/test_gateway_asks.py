@@ -122,25 +122,24 @@ async def test_without_issuer_the_tokens_in_hand_last_and_then_lookups_fail_at_o
 async def test_the_issuers_key_is_replaced_without_a_lookup_that_fails(
     scene: ObliviousScene,
 ) -> None:
-    now = scene.clock()
-    made = scene.issuer.keys.make(now + 100, now)
-    scene.issuer.reload()
-    source = await scene.ready(tokens=2, batch=1)  # both keys are pinned
+    second, first = scene.issuer.keys.load(scene.clock())
+    source = await scene.ready(tokens=2, batch=1)  # both keys are pinned, at the directory too
     (parts,) = source._oblivious
     assert (await find(source)).outcome is Outcome.FOUND
     scene.clock.now += 7_200
     await parts.tokens.round()
     tokens = [await parts.tokens.take() for _ in range(2)]
-    first = scene.issuer.keys.load(now)[1].public
-    assert {each.signed.key_id for each in tokens} == {first.key_id, made.public.key_id}
+    assert {each.signed.key_id for each in tokens} == {first.public.key_id, second.public.key_id}
+    await parts.tokens.round()
+    assert [(await find(source)).outcome for _ in range(2)] == [Outcome.FOUND] * 2
 
 
 async def test_tokens_of_a_key_that_the_directory_does_not_take_are_dropped(
     scene: ObliviousScene,
 ) -> None:
     now = scene.clock()
-    other = scene.issuer.keys.make(now + 1, now)
-    scene.clock.now += 2
+    other = scene.issuer.keys.make(now + 7_200, now)  # nobody told the directory
+    scene.clock.now += 7_201
     scene.issuer.reload()
     source = await scene.ready(tokens=4, batch=1)
     (parts,) = source._oblivious

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,7 @@ async def test_only_networks_that_are_named_get_in_and_only_so_often(tmp_path: P
     async with running_relay(limited) as relay, https(tmp_path) as ask:
         statuses = [(await ask("GET", url_of(relay))).status for _ in range(3)]
         assert statuses == [503, 503, 429]
+        assert len(relay.relay._sources) == 1
+        relay.relay._wall_clock = lambda: time.time() + 61
+        relay.relay.forget_old()
+        assert len(relay.relay._sources) == 0
