@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 EntryKind = Literal["record", "removal", "claim", "certificate"]
@@ -33,6 +33,12 @@ class LogSink(Protocol):
         """
         ...
 
+    async def find(
+        self, kind: EntryKind, named: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], int]:
+        """Return the indices of those that are leaves already, by identifier and digest."""
+        ...
+
     async def proof(
         self, kind: EntryKind, csi: str, digest: str, index: int | None
     ) -> Mapping[str, object] | None:
@@ -54,6 +60,11 @@ class NoLog:
 
     async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
         return None
+
+    async def find(
+        self, kind: EntryKind, named: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], int]:
+        return {}
 
     async def proof(
         self, kind: EntryKind, csi: str, digest: str, index: int | None

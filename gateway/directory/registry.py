@@ -16,11 +16,12 @@ from discovery.directory.client import Chains, read_chain
 from discovery.directory.holder import Holder
 from discovery.directory.holding import HOLD, Claim, Granted, Held, judge_claim
 from discovery.directory.identifier import Identifier
-from discovery.directory.jws import Key, encode
+from discovery.directory.jws import Key, Signed, encode
 from discovery.directory.reason import Refusal, Refused
-from discovery.directory.record import MAX_LIFETIME, parse_record
+from discovery.directory.record import MAX_LIFETIME, Record, parse_record
 from discovery.directory.registering import check_registration, check_release, check_removal
 from discovery.directory.statements import parse_release, parse_removal
+from gateway.directory.log_entering import RecordEntries
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import IdentifierTransaction, RecordStore, StoredRecord, live
 
@@ -79,6 +80,7 @@ class Registry:
         self._store = store
         self._chains = chains
         self._log = log
+        self._entries = RecordEntries(store, log)
         self._wall_clock = wall_clock
         self._told = told
         self._removed = removed
@@ -97,6 +99,27 @@ class Registry:
         signed, record = parse_record(token)
         texts = read_chain(chain)
         holder = self._chains.holder(texts, now)
+        with self._entries.under_way(signed.digest):
+            return await self._register(signed, record, holder, texts, release, now)
+
+    async def enter_missing(self) -> int:
+        """Enter in the log what a crash left out; return how many records. Raises
+        DirectoryUnavailable."""
+        return await self._entries.enter_missing(self._wall_clock())
+
+    async def close(self) -> None:
+        """Wait for what is being entered in the log."""
+        await self._entries.close()
+
+    async def _register(
+        self,
+        signed: Signed,
+        record: Record,
+        holder: Holder,
+        texts: tuple[str, ...],
+        release: ReleasePresented | None,
+        now: float,
+    ) -> Registered:
         csi = record.csi
         async with self._store.identifier(str(csi)) as identifier:
             is_new = check_registration(
@@ -121,7 +144,9 @@ class Registry:
             claims = tuple(
                 each for each in await identifier.claims() if each.thumbprint != holder.thumbprint
             )
-        await self._note(stored, fresh, csi)
+        if stored.log_index is None:
+            await self._entries.enter(stored, is_new=is_new)
+        await self._tell(fresh, csi)
         self._tell_changed(csi)
         outcome = "held" if live_at > now else "kept" if is_new else "refreshed"
         self.outcomes["register", outcome] += 1
@@ -235,14 +260,10 @@ class Registry:
         own = (stored.digest, _certificate_digest(stored.chain), stored.thumbprint)
         return self._log.receipt(stored.csi, own)
 
-    async def _note(self, stored: StoredRecord, fresh: Claim | None, csi: Identifier) -> None:
-        """Enter in the log what happened, and tell the holders of a claim."""
-        if stored.log_index is None:
-            index = await self._log.append("record", stored.csi, stored.digest)
-            if index is not None:
-                await self._store.set_log_index(stored.csi, stored.thumbprint, stored.digest, index)
+    async def _tell(self, fresh: Claim | None, csi: Identifier) -> None:
+        """Enter a claim in the log, and tell the holders of it."""
         if fresh is not None:
-            await self._log.append("claim", stored.csi, fresh.thumbprint)
+            await self._log.append("claim", str(csi), fresh.thumbprint)
             if self._told is not None:
                 await self._told(csi, fresh)
 

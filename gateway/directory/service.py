@@ -199,6 +199,7 @@ class DirectoryService:
             await self._spent.sweep(now)
         if self.authority is not None:
             await self.authority.sweep()
+        await self.registry.enter_missing()
 
     async def open(self) -> None:
         """Open the database without listening; `stop` closes it."""
@@ -209,6 +210,7 @@ class DirectoryService:
         self._stack.push_async_callback(self._database.close)
         self._stack.push_async_callback(self.lookups.close)
         self._stack.push_async_callback(self._keep_counts)
+        self._stack.push_async_callback(self.registry.close)
         try:
             await self._database.upgrade()
             await self._check_log()
@@ -262,12 +264,12 @@ class DirectoryService:
         stack.push_async_callback(self.listener.stop)
 
     async def _sweep_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.directory.sweep_seconds)
+        while True:  # at once: what a crash left behind must not wait
             try:
                 await self.sweep()
             except DirectoryUnavailable as error:
                 _log.warning("sweep failed", culprit="database", detail=str(error))
+            await asyncio.sleep(self._config.directory.sweep_seconds)
 
     def _delivered(self, label: str, arrived: bool) -> None:
         self.messages.delivered(label, arrived)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -140,6 +140,17 @@ class DirectoryLog:
             _log.error("log unreadable", detail=str(error))
             raise LogUnavailable("the log cannot be read") from None
         return InclusionProof(index, tuple(path), str(published.note))
+
+    async def find(self, leaves: Set[bytes]) -> dict[bytes, int]:
+        """Return the indices of those of these leaf hashes that are stored.
+
+        Raises LogUnavailable.
+        """
+        try:
+            return await asyncio.to_thread(self._store.find, leaves)
+        except (OSError, LogCorrupted) as error:
+            _log.error("log unreadable", detail=str(error))
+            raise LogUnavailable("the log cannot be read") from None
 
     async def run(self) -> None:
         """Work until cancelled; entries still waiting then are refused."""

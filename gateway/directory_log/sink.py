@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
 import structlog
 
-from discovery.log.entry import EntryType, Label, commit, derived_nonce, log_entry, parse_entry
+from discovery.log.entry import (
+    EntryType,
+    Label,
+    LogEntry,
+    commit,
+    derived_nonce,
+    log_entry,
+    parse_entry,
+)
+from discovery.log.merkle import hash_leaf
 from discovery.log.proof_members import label_members, proof_members
 from discovery.log.reason import LogRefused
 from discovery.log.vrf import VrfSecret
@@ -70,15 +79,23 @@ class DirectoryLogSink:
 
     async def append(self, kind: EntryKind, csi: str, digest: str) -> int | None:
         """Log it; return its index once it is stored. Raises LogUnavailable."""
-        label = self._label(csi)
-        nonce = derived_nonce(self._nonce_key, label.value, digest.encode())
-        entry = log_entry(_TYPES[kind], label.value, digest.encode(), nonce)
-        index = await self._log.append(entry)
+        index = await self._log.append(self._entry(kind, csi, digest))
         try:
-            self._proofs.put(index, label.proof)
+            self._proofs.put(index, self._label(csi).proof)
         except OSError as error:
             _log.warning("proof of a label not kept", detail=error.strerror)
         return index
+
+    async def find(
+        self, kind: EntryKind, named: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], int]:
+        """Return the indices of those that are leaves already, by identifier and digest.
+
+        One reading of all leaves, a second for ten million. Raises LogUnavailable.
+        """
+        leaves = {hash_leaf(self._entry(kind, *each).encode()): each for each in named}
+        found = await self._log.find(frozenset(leaves))
+        return {leaves[leaf]: index for leaf, index in found.items()}
 
     async def proof(
         self, kind: EntryKind, csi: str, digest: str, index: int | None
@@ -102,6 +119,12 @@ class DirectoryLogSink:
             for content in (digest.encode() for digest in digests)
         ]
         return {"csi": csi, **label_members(label), "known": known}
+
+    def _entry(self, kind: EntryKind, csi: str, digest: str) -> LogEntry:
+        """Return the entry of a content, always the same one."""
+        label = self._label(csi)
+        nonce = derived_nonce(self._nonce_key, label.value, digest.encode())
+        return log_entry(_TYPES[kind], label.value, digest.encode(), nonce)
 
     def _label(self, csi: str) -> Label:
         label = self._recent.get(csi)
