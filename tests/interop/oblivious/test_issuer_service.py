@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +21,18 @@ from discovery.privacy.token import (
 )
 from discovery.privacy.token_client import ask_token
 from discovery.privacy.token_verifier import AcceptedKey, TokenVerifier
+from gateway.config.oblivious_services import IssuerClient
+from gateway.http.service_client import ServiceClient
 from gateway.token_issuer.service import TokenIssuerService
 from tests.support.oblivious_services import (
     CLIENT_TOKEN,
     ISSUER,
+    Loopback,
     https,
     issuer_config,
     running_issuer,
     tls_root,
+    write_tls,
 )
 
 pytestmark = pytest.mark.real
@@ -174,3 +179,27 @@ async def test_a_signing_process_that_dies_is_started_again(tmp_path: Path) -> N
         await process._process.wait()
         body = ask_token(key, CHALLENGE).request.encode()
         assert (await post(ask, url, body, **KNOWN)).status == 200
+
+
+async def test_a_client_is_known_by_its_certificate_as_well(tmp_path: Path) -> None:
+    root = tls_root(tmp_path)
+    anchors = tmp_path / "tls-root.pem"
+    config = issuer_config(tmp_path, root, client_trust_anchors=anchors)
+    by_name = IssuerClient(name="beta", domain="gateway.beta.example")
+    config = config.model_copy(update={"client": (*config.client, by_name)})
+    for name, status in (("gateway.beta.example", 200), ("gateway.gamma.example", 401)):
+        async with running_issuer(config, lambda: NOW) as service:
+            url = url_of(service)
+            context = ssl.create_default_context(cafile=str(anchors))
+            pair = write_tls(tmp_path, root, name)
+            context.load_cert_chain(pair["certificate"], pair["key"])
+            client = ServiceClient(Loopback(), context)
+            async with https(tmp_path) as ask:
+                body = ask_token(await key_of(ask, url), CHALLENGE).request.encode()
+            sent = {"Content-Type": REQUEST_MEDIA_TYPE}
+            answer = await client.request(
+                "POST", f"{url}/token-request", timeout=5.0, headers=sent, body=body
+            )
+            assert answer.status == status
+            await client.close()
+        assert service.api.outcomes["beta", "issued"] == (status == 200)

@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from discovery.privacy.bhttp import BinaryResponse
+from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
 from discovery.privacy.private_token import format_challenge
 from discovery.privacy.reason import Fault, PrivacyError
 from discovery.privacy.rsa_numbers import RsaPrivateKey
 from discovery.privacy.token import Token, TokenChallenge, TokenInput
 from discovery.privacy.token_key import TokenKey
-from gateway.http.fetch import FailureReason, FetchFailed, FetchRefused
+from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
 from gateway.http.guard import RefusalReason
-from gateway.http.ohttp_client import ObliviousClient
+from gateway.http.ohttp_client import ObliviousClient, PinnedKeys
 from gateway.oblivious_way import ObliviousRequests, ObliviousWay
 
 URL = "https://dp.example:8446"
@@ -114,3 +117,29 @@ async def test_what_is_published_is_read_by_its_path() -> None:
     client.does = PrivacyError(Fault.UNDECRYPTABLE)
     with pytest.raises(FetchFailed):
         await requests.request("GET", f"{URL}/log/checkpoint", timeout=1.0)
+
+
+class Relay:
+    """A Poster that answers as it was told."""
+
+    def __init__(self, answer: Fetched) -> None:
+        self.answer = answer
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
+        return self.answer
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    status=st.integers(100, 599),
+    kind=st.sampled_from(["message/ohttp-res", "application/problem+json", "text/html", ""]),
+    body=st.one_of(st.binary(max_size=300), st.sampled_from([bytes(32), bytes(61_500)])),
+)
+def test_whatever_a_relay_answers_is_a_failed_fetch(status: int, kind: str, body: bytes) -> None:
+    keys = PinnedKeys(GatewayKeys([GatewayKey(1, bytes(range(32)))]).encode(0.0))
+    relay = Relay(Fetched(status, {"content-type": kind}, body))
+    client = ObliviousClient("https://relay.example/relay/dp", "dp.example", keys, relay)
+    way = ObliviousWay(client, Tokens())
+    with pytest.raises(FetchFailed):
+        asyncio.run(way.lookup(URL, b"{}", timeout=1.0))
+    assert way.outcomes.total() == 1
