@@ -18,6 +18,7 @@ from bench import enumeration as enumeration_bench
 from bench import log as log_bench
 from bench import loop_block
 from bench import privacy as privacy_bench
+from bench import published_numbers as published_bench
 from bench import resolution as resolution_bench
 from bench import stir as stir_bench
 from bench import stir_flood as flood
@@ -73,6 +74,20 @@ def stir(
         emit_json(found)
     else:
         stir_bench.show(found)
+
+
+@app.command()
+def published_numbers(
+    rounds: Annotated[int, typer.Option(help="Rounds of each.", min=1)] = 5,
+    queries: Annotated[int, typer.Option(help="Queries a round.", min=10)] = 400,
+    as_json: Json = False,
+) -> None:
+    """CPU of answering and signing DNS queries about published numbers."""
+    found = published_bench.measure(rounds, queries)
+    if as_json:
+        emit_json(found)
+    else:
+        published_bench.show(found)
 
 
 @app.command()

@@ -59,10 +59,7 @@ def over(session: aiohttp.ClientSession, base: str, *credentials: str) -> Send:
     """Send to a server, with one credential after the other (`Bearer ..`; "" for none)."""
     turns = itertools.cycle(credentials or ("",))
 
-    async def send(request: Request) -> Reply:
-        headers = dict(request.headers)
-        if credential := next(turns):
-            headers["Authorization"] = credential
+    async def once(request: Request, headers: dict[str, str]) -> Reply:
         async with session.request(
             request.method,
             URL(base + request.path, encoded=True),
@@ -72,6 +69,16 @@ def over(session: aiohttp.ClientSession, base: str, *credentials: str) -> Send:
         ) as response:
             body = await response.read()
             return Reply(response.status, response.headers.get("Content-Type", ""), body)
+
+    async def send(request: Request) -> Reply:
+        headers = dict(request.headers)
+        if credential := next(turns):
+            headers["Authorization"] = credential
+        try:
+            return await once(request, headers)
+        except aiohttp.ClientConnectionError:
+            # A connection lives for half a minute, whatever is under way on it.
+            return await once(request, headers)
 
     return send
 

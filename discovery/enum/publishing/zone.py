@@ -9,6 +9,7 @@ denied alike, as if they existed without records; only other names are said not 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import dns.edns
@@ -22,6 +23,8 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+from dns.rdtypes.ANY.NSEC import NSEC
+from dns.rdtypes.util import Bitmap
 
 from discovery.enum.domain import Tree
 from discovery.enum.naptr import MAX_URIS, Rule
@@ -73,6 +76,10 @@ class PublishedZone:
             self._apex = self._make_apex()
         except dns.exception.DNSException as error:
             raise ValueError(f"zone {tree.suffix}: {error}") from None
+        start = self._apex[int(dns.rdatatype.SOA)]
+        # What denials begin with; signed with the TTL it has elsewhere, which may be lowered.
+        lowered = min(start.ttl, settings.negative_ttl)
+        self._start = dns.rrset.from_rdata_list(start.name, lowered, list(start))
         validity, entries = settings.validity, settings.max_signatures
         self._signatures = Signatures(keys[0], self.name, validity=validity, max_entries=entries)
         self._denials = Signatures(
@@ -87,6 +94,11 @@ class PublishedZone:
     def signatures_made(self) -> int:
         """Signatures made since the start."""
         return self._signatures.made + self._denials.made
+
+    @property
+    def signatures_held(self) -> int:
+        """Signatures kept now; bounded by `max_signatures` and a tenth more."""
+        return len(self._signatures) + len(self._denials)
 
     def number_asked(self, query: dns.message.Message) -> str | None:
         """Return the number whose records the query needs, or None."""
@@ -183,13 +195,12 @@ class PublishedZone:
         name = query.question[0].name
         absent = not held and not self._could_be_number(name)
         signed = bool(query.ednsflags & dns.flags.DO)
-        soa = self._apex[int(dns.rdatatype.SOA)]
-        own = dns.rrset.from_rdata_list(soa.name, soa.ttl, list(soa))  # its TTL is lowered below
-        self._put(response.authority, own, query, now)
+        response.authority.append(self._start)
         if signed:
+            signature = self._signatures.of(self._apex[int(dns.rdatatype.SOA)], now)
+            signature.ttl = self._start.ttl
+            response.authority.append(signature)
             self._put(response.authority, self._denial(name, held), query, now, self._denials)
-        for each in response.authority:
-            each.ttl = min(each.ttl, self._settings.negative_ttl)
         if absent and (not signed or query.ednsflags & CO):
             response.set_rcode(dns.rcode.NXDOMAIN)
         if query.edns >= 0 and query.ednsflags & CO:
@@ -201,10 +212,10 @@ class PublishedZone:
         if not held and not self._could_be_number(name):
             types.add(NXNAME)
         following = dns.name.Name((b"\x00", *name.labels))
-        texts = " ".join(f"TYPE{kind}" for kind in sorted(types))
-        return dns.rrset.from_text(
-            name, self._settings.negative_ttl, "IN", "NSEC", f"{following} {texts}"
+        link: dns.rdata.Rdata = NSEC(  # type: ignore[no-untyped-call]
+            dns.rdataclass.IN, dns.rdatatype.NSEC, following, _windows(frozenset(types))
         )
+        return dns.rrset.from_rdata(name, self._settings.negative_ttl, link)
 
     def _could_be_number(self, name: dns.name.Name) -> bool:
         """Whether a name is that of a number or of some digits of one: those are denied alike."""
@@ -231,6 +242,13 @@ def reply_to(query: dns.message.Message) -> dns.message.Message:
     if query.edns >= 0:
         response.ednsflags |= query.ednsflags & dns.flags.DO
     return response
+
+
+@lru_cache(maxsize=16)
+def _windows(types: frozenset[int]) -> tuple[tuple[int, bytes], ...]:
+    """The bit map of types (RFC 4034 section 4.1.2); there are few different ones."""
+    kinds = [dns.rdatatype.RdataType.make(kind) for kind in types]
+    return tuple(Bitmap.from_rdtypes(kinds).windows)
 
 
 def _escaped(text: str) -> str:

@@ -236,3 +236,26 @@ async def test_signatures_are_made_once_and_bounded() -> None:
         made = published.signatures_made
         await ask(server, DOMAIN, "NAPTR")
         assert published.signatures_made == made
+
+
+async def test_a_flood_from_many_networks_leaves_room_for_others() -> None:
+    """Twenty networks ask for absent numbers as fast as they can; nothing grows without bound."""
+    published = zone(max_signatures=200)
+    async with enum_server(
+        published=published, responses_per_second=5.0, responses_burst=20.0
+    ) as server:
+        for network in range(20):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.bind((f"127.1.{network}.1", 0))
+                for number in range(200):
+                    name = TREE.domain(f"1213{network:03d}{number:04d}")
+                    query = dns.message.make_query(name, "NAPTR", want_dnssec=True).to_wire()
+                    client.sendto(query, ("127.0.0.1", server.port))
+                    if number % 20 == 0:
+                        await asyncio.sleep(0)  # or the kernel drops what nobody reads
+        assert (await source_of(server, NOW).find(BOB, Service.VOICE, caller="")).uris
+        assert (await ask(server, DOMAIN, "NAPTR", tcp=True)).answer
+        # Of each network twenty and a few are answered; the rest is dropped or sent to TCP.
+        assert 0 < server.counts["absent"] <= 20 * 30
+        assert server.counts["rate limited"] + server.counts["dropped"] > 0
+        assert published.signatures_held <= 200 + 20

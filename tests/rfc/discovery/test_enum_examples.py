@@ -40,3 +40,42 @@ def test_the_number_itself_goes_into_the_uri() -> None:
     ]
     selection = select(rules, "441632960083", Service.VOICE)
     assert [uri.text for uri in selection.uris] == ["sip:+441632960083@example.com"]
+
+
+@pytest.mark.rfc("6116", "3.1.1")
+def test_what_an_expression_does_not_match_is_left_out() -> None:
+    rule = Rule(100, 10, "u", "E2U+sip", "!^\\+44(.*)$!sip:\\1@example.com!")
+    assert [uri.text for uri in select([rule], "441632960083", Service.VOICE).uris] == [
+        "sip:1632960083@example.com"
+    ]
+    assert not select([rule], "33612345678", Service.VOICE).uris
+
+
+@pytest.mark.rfc("2916", "4")
+def test_the_services_field_of_the_former_enum_is_read() -> None:
+    rules = [
+        Rule(100, 10, "u", "sip+E2U", "!^.*$!sip:info@tele2.example!"),
+        Rule(102, 10, "u", "mailto+E2U", "!^.*$!mailto:info@tele2.example!"),
+    ]
+    selection = select(rules, "46761234", Service.VOICE)
+    assert [uri.text for uri in selection.uris] == ["sip:info@tele2.example"]
+
+
+@pytest.mark.rfc("6116", "3.4.3")
+@pytest.mark.parametrize("field", ["E2U+sip", "e2u+SIP", "E2U+voice:sip", "E2U+x-foo+sip"])
+def test_the_services_field_is_read_whatever_its_case_and_number_of_services(field: str) -> None:
+    rule = Rule(1, 1, "U", field, "!^.*$!SIP:Info@Example.com!i")
+    selection = select([rule], "441632960083", Service.VOICE)
+    assert [uri.text for uri in selection.uris] == ["sip:Info@example.com"]
+
+
+@pytest.mark.rfc("3403", "4.1")
+def test_an_expression_and_a_replacement_exclude_each_other() -> None:
+    rule = Rule(1, 1, "u", "E2U+sip", "!^.*$!sip:info@example.com!", "example.com.")
+    assert not select([rule], "441632960083", Service.VOICE).uris
+
+
+@pytest.mark.rfc("6116", "5.2.1")
+def test_a_rule_that_leads_on_has_neither_flag_nor_expression() -> None:
+    rule = Rule(1, 1, "", "", "", "4.4.example.com.")
+    assert select([rule], "441632960083", Service.VOICE).next_domain == "4.4.example.com."

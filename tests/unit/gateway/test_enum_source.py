@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from typing import cast
+
 import dns.flags
 import dns.message
 import dns.name
 import dns.rdatatype
 import pytest
 
+from discovery.enum.dnssec.anchor import trust_anchor
 from discovery.enum.domain import Tree
 from discovery.model import Assurance, Outcome, Service
 from gateway.dns import DnsResolver, DnsSettings
@@ -168,3 +173,49 @@ async def test_signed_questions_are_bounded_in_number_and_time() -> None:
         none = DnsResolver(DnsSettings(there, max_questions=0))
         with pytest.raises(DnsUnavailable, match="our own limit"):
             await none.signed_message(name, dns.rdatatype.NAPTR)
+
+
+async def test_questions_differ_in_id_and_source_port_and_nothing_else_is_taken() -> None:
+    """What an off-path forger has to guess, beside the signature: 16 bits and a port."""
+    seen: set[tuple[int, int]] = set()
+
+    class Listening(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.DatagramTransport, transport)
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            query = dns.message.from_wire(data)
+            seen.add((query.id, addr[1]))
+            forged = dns.message.make_response(query)
+            forged.id = (query.id + 1) & 0xFFFF
+            self.transport.sendto(forged.to_wire(), addr)
+            self.transport.sendto(dns.message.make_response(query).to_wire(), addr)
+
+    loop = asyncio.get_running_loop()
+    server, _ = await loop.create_datagram_endpoint(Listening, local_addr=("127.0.0.1", 0))
+    place = (("127.0.0.1", server.get_extra_info("sockname")[1]),)
+    resolver = DnsResolver(DnsSettings(place, timeout=2.0))
+    name = dns.name.from_text("e164.test")
+    for _ in range(40):
+        answer = await resolver.signed_message(name, dns.rdatatype.NAPTR)
+        assert answer.rcode() == 0
+    server.close()
+    assert len({query for query, _ in seen}) > 35
+    assert len({port for _, port in seen}) > 30
+    steps = {later[0] - earlier[0] for earlier, later in itertools.pairwise(sorted(seen))}
+    assert len(steps) > 20
+
+
+async def test_either_of_two_pinned_ds_will_do_while_a_key_is_changed() -> None:
+    """RFC 5011 is not followed: who pins adds the new DS before the change, drops the old after."""
+    old, new = zone_key(13, 0), zone_key(13, 1)
+    pinned = [
+        *SignedZone("e164.test", keys=[old]).ds(),
+        *SignedZone("e164.test", keys=[new]).ds(),
+    ]
+    for keys in ([old], [old, new], [new]):
+        zone = SignedZone("e164.test", keys=keys)
+        zone.add(DOMAIN, "NAPTR", SIP)
+        tree = PinnedTree(TREE, trust_anchor("e164.test", pinned))
+        source = EnumSource((tree,), WorldDns(SignedWorld([zone])), wall_clock=lambda: NOW)
+        assert (await source.find(BOB, Service.VOICE, caller="")).outcome is Outcome.FOUND
