@@ -202,7 +202,7 @@ class BucketsService:
             raise Problem(404, "no such generation", kind="urn:spin:error:generation") from None
         except WrongPrefix:
             raise Problem(409, "the prefix has other bits", kind="urn:spin:error:prefix") from None
-        self.outcomes["read", "given"] += 1
+        self.outcomes["read inside" if source == _INSIDE else "read", "given"] += 1
         return encode_bucket(entries, Dummies(self._dummies, generation, bits, number))
 
     async def _describe(self, _request: web.Request) -> web.Response:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from discovery.directory.jws import encode
+from discovery.directory.record import Map
+from discovery.directory.sealed_maps import SealedMap, open_maps, seal_maps
 from discovery.model import Assurance, Outcome, Service
 from gateway.directory_source import DirectorySource
+from gateway.token_issuer.key_folder import KeyFolder
 from tests.support.directory_world import NUMBER, VOICE_URI
+from tests.support.oblivious_services import (
+    CLIENT_TOKEN,
+    ISSUER,
+    RELAY,
+    issuer_config,
+    relay_config,
+    running_issuer,
+    running_relay,
+)
 from tests.support.split_scene import ALPHA, SplitScene
 
 pytestmark = pytest.mark.real
 DIGITS = NUMBER.removeprefix("tel:+")
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[SplitScene]:
-    async with AsyncExitStack() as stack:
-        yield SplitScene(tmp_path, stack)
 
 
 async def find(source: DirectorySource, number: str = DIGITS) -> Any:
@@ -60,3 +65,85 @@ async def test_changes_and_removals_reach_the_store(scene: SplitScene) -> None:
     )
     await scene.filled(0)
     assert (await find(source)).outcome is Outcome.NOT_FOUND
+
+
+async def test_a_record_is_shown_to_be_logged_by_its_entry(scene: SplitScene) -> None:
+    await scene.start(transparency_log={"interval_seconds": 0.05})
+    await scene.client.register(scene.world.owner())
+    await scene.filled(1)
+    described = (await scene.client.send("GET", "/.well-known/spin-dp")).document
+    source = scene.source(
+        server={"log_keys": (described["log"],), "log_labels": described["log_labels"]}
+    )
+
+    async def logged() -> bool:
+        found = await find(source)
+        return [each.assurance for each in found.uris] == [Assurance.LOGGED]
+
+    await scene.settled(logged)
+
+
+async def test_two_owners_are_a_conflict_and_a_sealed_map_is_opened(scene: SplitScene) -> None:
+    await scene.start(directory={"hold_seconds": 0.0})
+    key = X25519PrivateKey.generate()
+    owner = scene.world.owner()
+    private = Map("w.example", (Service.VOICE,), "sip:bob@w.example")
+    sealed = seal_maps(owner.csi, 1, [SealedMap(key.public_key(), private)])
+    await scene.client.register(owner, sealed=sealed)
+    await scene.filled(1)
+    (connection,) = scene.source()._connections.values()
+    answer = await connection.ask(owner.csi, Service.VOICE, timeout=5)
+    assert open_maps(answer.records[0].record, [key]) == (private,)
+    await scene.client.register(scene.world.owner())
+    scene.world.clock.now += 1
+    await scene.client.register(scene.world.owner())
+
+    async def conflict() -> bool:
+        return bool((await find(scene.source())).detail == "conflict: 2 owners")
+
+    await scene.settled(conflict)
+
+
+async def test_neither_server_learns_who_asks_through_relays_and_with_tokens(
+    scene: SplitScene,
+) -> None:
+    scene.make_world()
+    root, clock = scene.world.tls_root, scene.world.clock
+    keys = KeyFolder(scene.folder / "issuer" / "keys", 86_400.0).load(clock())
+    (scene.folder / "tokens.der").write_bytes(keys[0].public.spki)
+    issuer = await scene.stack.enter_async_context(
+        running_issuer(issuer_config(scene.folder, root, overlap_days=1), clock)
+    )
+    taken = ({"name": ISSUER, "key_file": scene.folder / "tokens.der"},)
+    await scene.start_evaluator(issuer=taken)
+    await scene.start_buckets()
+    await scene.start_directory()
+    targets = {"a": scene.url("evaluator"), "b": scene.url("buckets")}
+    relay = await scene.stack.enter_async_context(
+        running_relay(relay_config(scene.folder, root, targets))
+    )
+    await scene.client.register(scene.world.owner())
+    await scene.filled(1)
+    at = f"https://{RELAY}:{relay.listener.port}/relay"
+    source = scene.source(
+        relay=f"{at}/b",
+        token=None,
+        oblivious={
+            "relay": f"{at}/a",
+            "issuer": f"https://{ISSUER}:{issuer.listener.port}",
+            "issuer_keys": [encode(keys[0].public.key_id)],
+            "token": CLIENT_TOKEN,
+        },
+    )
+    before = dict(scene.evaluator.access.outcomes)
+
+    async def found() -> bool:
+        return (await find(source)).outcome is Outcome.FOUND
+
+    await scene.settled(found)
+    counts = scene.evaluator.access.outcomes
+    assert counts["token", "admitted"] == 1
+    assert counts["alpha", "admitted"] == 0
+    assert counts["directory", "admitted"] == before["directory", "admitted"]
+    assert scene.buckets.outcomes["read inside", "given"] == 1
+    assert scene.buckets.outcomes["read", "given"] == 0
