@@ -14,7 +14,7 @@ from discovery.log.logged import LogPolicy
 from discovery.log.note import parse_verifier
 from discovery.log.relying import TrustedLogs
 from discovery.privacy.bhttp import BinaryRequest, BinaryResponse
-from discovery.privacy.ohttp import OhttpClient
+from discovery.privacy.ohttp import OhttpClient, ResponseOpener
 from discovery.privacy.ohttp_keys import parse_key_configurations
 from discovery.privacy.private_token import format_authorization, parse_challenges
 from discovery.privacy.token_client import ask_token
@@ -50,6 +50,11 @@ class Scene:
         return format_authorization(pending.finish(answer))
 
     async def lookup(self, client: DirectoryClient, authorization: str) -> BinaryResponse:
+        return await self.post(client, *await self.seal(client, authorization))
+
+    async def seal(
+        self, client: DirectoryClient, authorization: str
+    ) -> tuple[bytes, ResponseOpener]:
         described = (await client.send("GET", "/.well-known/spin-dp")).document
         keys = base64.b64decode(described["ohttp"]["keys"])
         oblivious = OhttpClient.choose(parse_key_configurations(keys))
@@ -61,7 +66,11 @@ class Scene:
             (("content-type", "application/json"), ("authorization", authorization)),
             build_lookup(self.world.owner().csi),
         )
-        sealed, opener = oblivious.seal(request, self.world.clock.now)
+        return oblivious.seal(request, self.world.clock.now)
+
+    async def post(
+        self, client: DirectoryClient, sealed: bytes, opener: ResponseOpener
+    ) -> BinaryResponse:
         async with client.session.post(
             f"{client.url}/.well-known/ohttp-gateway",
             data=sealed,
@@ -99,6 +108,20 @@ async def test_a_lookup_is_oblivious_paid_and_proven(scene: Scene) -> None:
         again = await scene.lookup(client, token)
         assert again.status == 401  # each token is worth one lookup
         assert client.service.access.outcomes["token", "admitted"] == 1
+
+
+async def test_a_relay_that_sends_a_request_again_after_a_restart_learns_nothing(
+    scene: Scene,
+) -> None:
+    async with running(scene.world) as client:
+        await client.register(scene.world.owner())
+        sealed = await scene.seal(client, await scene.authorization(client))
+        assert (await scene.post(client, *sealed)).status == 200
+        assert (await scene.post(client, *sealed)).status == 409
+    async with running(scene.world) as client:
+        # The new process has not seen the request, but its token is spent.
+        assert (await scene.post(client, *sealed)).status == 401
+        assert client.service.lookups.answered == 0
 
 
 async def test_a_proof_of_another_record_does_not_hold(scene: Scene) -> None:
