@@ -278,7 +278,8 @@ class Gateway:
         if spin is not None:
             text = "SPIN invitations and answers, by kind and outcome"
             metrics.counts("spin", text, ("kind", "outcome"), spin.counts)
-            metrics.counts("sms", "Short messages and their parts", ("kind",), spin.sms_counts)
+            text = "Short messages and their parts, by carrier and kind"
+            metrics.counts("sms", text, ("carrier", "kind"), spin.sms_counts)
             metrics.gauge("smsc_bound", "Whether the SMSC is bound", lambda: spin.bound)
 
 

@@ -132,6 +132,9 @@ def _server_pairs(config: Config) -> list[tuple[str, Path, Path]]:
     for key, section in (("stir.api", config.stir.api), ("stir.remote", config.stir.remote)):
         if section is not None and section.certificate is not None and section.key is not None:
             pairs.append((key, section.certificate, section.key))
+    smpp = config.sms.smpp
+    if smpp is not None and smpp.certificate is not None and smpp.key is not None:
+        pairs.append(("sms.smpp", smpp.certificate, smpp.key))
     placement = config.stir.call_placement
     if placement is not None:
         pairs.append(("stir.call_placement", placement.certificate, placement.key))
@@ -150,6 +153,8 @@ def _anchor_files(config: Config) -> list[tuple[str, Path | None]]:
         else ("stir.api", None),
         ("stir.oob.trust_anchors", config.stir.oob.trust_anchors if config.stir.oob else None),
     ]
+    if config.sms.smpp is not None:
+        files.append(("sms.smpp.trust_anchors", config.sms.smpp.trust_anchors))
     files += [
         (f"listen[{index}].client_trust_anchors", listener.client_trust_anchors)
         for index, listener in enumerate(config.listen)

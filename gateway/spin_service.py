@@ -41,17 +41,18 @@ from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.revocation import RevocationService
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
-from gateway.sms.transceiver import SmsCounters
 from gateway.spin.app_keys import FetchedAppKeys
 from gateway.spin.finding import ResolverFinder
 from gateway.spin.keeping import SqlKeeper
 from gateway.spin.kept_engines import KeptInvitations, KeptNetworks, KeptReferences
 from gateway.spin.making import (
     make_carriers,
+    make_chosen_carrier,
     make_http_sender,
     make_networks,
     make_originating,
     make_policy,
+    make_receipt_form,
     make_transceiver,
 )
 from gateway.spin.originating import SpinSource
@@ -101,10 +102,8 @@ class SpinService:
         self._smpp = (
             make_transceiver(smpp, keys, self._on_message, self._on_delivery) if smpp else None
         )
-        self._provider = make_http_sender(config, keys)
-        sender = self._smpp or self._provider
-        if sender is None:
-            raise ConfigError("sms", "is missing: [spin] needs [sms.smpp] or [sms.http]")
+        self._provider = make_http_sender(config, keys, self._on_delivery)
+        self._sender = sender = make_chosen_carrier(config.sms, self._smpp, self._provider)
         self._references = KeptReferences(References(secrets.token_bytes), keeper)
         networks = make_networks(spin)
         self._networks = KeptNetworks(networks, keeper)
@@ -186,7 +185,15 @@ class SpinService:
         if http is not None and secret.sms_webhook_key:
             key = secret.sms_webhook_key.encode()
             window = http.webhook_window_seconds
-            hook = SmsWebhook(key, self._on_message, time.time, window=window, keeper=self._keeper)
+            hook = SmsWebhook(
+                key,
+                self._on_message,
+                time.time,
+                window=window,
+                keeper=self._keeper,
+                receipts=make_receipt_form(http.receipts),
+                on_receipt=self._provider.receipt if self._provider is not None else None,
+            )
             self._restoring.append(hook.restore)
             routes.append(hook)
         return routes
@@ -314,11 +321,15 @@ class SpinService:
         }
 
     def sms_counts(self) -> dict[tuple[str, ...], int]:
-        """Return what happened to short messages since the start, by kind."""
-        sender = self._smpp or self._provider
-        counters = sender.counters if sender is not None else SmsCounters()
+        """Return what happened to short messages since the start, by carrier and kind."""
+        carriers = {"smpp": self._smpp, "http": self._provider}
         kinds = ("sent", "throttled", "failed", "received", "receipts", "binds")
-        return {(kind,): getattr(counters, kind) for kind in kinds}
+        return {
+            (name, kind): getattr(carrier.counters, kind)
+            for name, carrier in carriers.items()
+            if carrier is not None
+            for kind in kinds
+        }
 
     @property
     def bound(self) -> bool:

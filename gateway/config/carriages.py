@@ -54,11 +54,37 @@ class Mms(Section):
         return self
 
 
-class HttpSms(Section):
-    """A provider of short messages over HTTP, used where there is no [sms.smpp].
+class SmsRoute(Section):
+    """Which carriers numbers with a prefix go by."""
 
-    In url, headers and bodies these stand for values: {from}, {to} (digits), {text}, {secret};
-    and for carriage binary {udh} and {data} (hexadecimal), a request a part.
+    prefix: NumberPrefix = Field(description="Country, area or range, such as +33.")
+    order: tuple[Literal["smpp", "http"], ...] = Field(
+        min_length=1, description="Carriers in the order they are tried; one not named is not used."
+    )
+
+
+class SmsReceipts(Section):
+    """Delivery receipts that the provider posts to /sms/receipts, signed as messages are."""
+
+    message_id: Text = Field(
+        default="id", min_length=1, description="Path of the message's name, such as message.id."
+    )
+    status: Text = Field(default="status", min_length=1, description="Path of its status.")
+    delivered: tuple[Text, ...] = Field(
+        default=("delivered",), description="Words of the status that mean: it arrived."
+    )
+    failed: tuple[Text, ...] = Field(
+        default=("failed", "undelivered", "expired", "rejected"),
+        description="Words that mean: it will not; any other is not final.",
+    )
+
+
+class HttpSms(Section):
+    """A provider of short messages over HTTP, alone or beside [sms.smpp].
+
+    In url, headers and bodies these stand for values: {from}, {to} (digits), {text}, {secret},
+    {id} (a name of ours that receipts may come back with); and for carriage binary {udh} and
+    {data} (hexadecimal), a request a part.
     """
 
     url: Text = Field(description="https URL messages are sent to.")
@@ -77,6 +103,14 @@ class HttpSms(Section):
     )
     timeout_seconds: Seconds = Field(default=5.0, gt=0, le=60, description="For one message.")
     max_under_way: Count = Field(default=100, ge=1, description="Messages sent at once.")
+    answer_id: Text = Field(
+        default="",
+        description="Path in its answer of the name it gives a message, such as messages.0.id, for "
+        "receipts; unless the template has {id}.",
+    )
+    receipts: SmsReceipts = Field(
+        default=SmsReceipts(), description="What its delivery receipts look like."
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Key that signs incoming messages at /sms; without one none is taken.",

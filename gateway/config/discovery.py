@@ -21,7 +21,7 @@ from gateway.config.base import (
     Section,
     Text,
 )
-from gateway.config.carriages import HttpSms, Mms, Network
+from gateway.config.carriages import HttpSms, Mms, Network, SmsRoute
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.enum_trees import EnumTrees
 from gateway.config.spin_limits import SpinLimits
@@ -200,9 +200,15 @@ class Smpp(Section):
     )
     tls: Flag = Field(
         default=False,
-        description="TLS from the first octet; the SMSC's certificate is checked against the "
-        "system's authorities.",
+        description="TLS from the first octet; the SMSC's certificate has to prove `host`.",
     )
+    trust_anchors: FilePath | None = Field(
+        default=None, description="PEM trust anchors of the SMSC; the system's if absent."
+    )
+    certificate: FilePath | None = Field(
+        default=None, description="PEM chain of our TLS client certificate."
+    )
+    key: FilePath | None = Field(default=None, description="PEM private key of that certificate.")
     window: Count = Field(default=10, ge=1, le=200, description="Messages sent but unanswered.")
     submit_timeout_seconds: Seconds = Field(
         default=5.0, gt=0, description="Time for the SMSC to take one message."
@@ -211,11 +217,26 @@ class Smpp(Section):
         default=2.0, gt=0, description="First pause before a new bind; it doubles up to a minute."
     )
 
+    @model_validator(mode="after")
+    def _files_of_tls(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if not self.tls and (self.trust_anchors or self.certificate):
+            raise ValueError("trust_anchors and certificate are of tls = true")
+        return self
+
 
 class Sms(Section):
     """Short messages that carry invitations."""
 
     smpp: Smpp | None = Field(default=None, description="An SMSC reached over SMPP.")
-    http: HttpSms | None = Field(
-        default=None, description="A provider reached over HTTP; used where there is no SMSC."
+    http: HttpSms | None = Field(default=None, description="A provider reached over HTTP.")
+    order: tuple[Literal["smpp", "http"], ...] = Field(
+        default=("smpp", "http"),
+        min_length=1,
+        description="Carriers in the order they are tried: the next only where the one before is "
+        "not bound, throttles, or has certainly not taken the message.",
+    )
+    route: tuple[SmsRoute, ...] = Field(
+        default=(), description="Another order for numbers with a prefix."
     )

@@ -50,7 +50,8 @@ from gateway.http.ohttp_gateway import GATEWAY_PATH
 from gateway.keys import derived_key
 from gateway.services import server_context
 from gateway.sms.message import IncomingSms
-from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.sms.smpp_making import smpp_settings
+from gateway.sms.transceiver import SmsTransceiver
 from gateway.split_storage.filling import Filling
 from stir.certificates.issuing import DAY
 from stir.oob.rate import Rate
@@ -364,20 +365,7 @@ def _transceiver(
     def ignored(_message: IncomingSms) -> None:
         """Nobody writes to us."""
 
-    return SmsTransceiver(
-        SmppSettings(
-            host=settings.host,
-            port=settings.port,
-            system_id=settings.system_id,
-            password=password,
-            window=settings.window,
-            submit_timeout=settings.submit_timeout_seconds,
-            tls=settings.tls,
-            reconnect_pause=settings.reconnect_seconds,
-        ),
-        ignored,
-        on_delivery=delivered,
-    )
+    return SmsTransceiver(smpp_settings(settings, password, key), ignored, on_delivery=delivered)
 
 
 def _source(settings: Smpp) -> str:

@@ -1,10 +1,14 @@
-"""Where an HTTP SMS provider brings messages: `POST /sms`, signed, each once.
+"""Where an HTTP SMS provider brings messages, `POST /sms`, and receipts, `POST /sms/receipts`.
+
+Both are signed, and each counts once:
 
     X-Spingate-Timestamp: 1795000000
     X-Spingate-Signature: v1=<hex of HMAC-SHA256(key, timestamp "." body)>
     {"from": "+14155550100", "to": "+12125550123", "text": "..."}
 
 200 `{"invitation": true|false}`: what is none is the provider's to deliver to the person.
+A receipt has the provider's own form, as configured; 200 `{"known": true|false}`. It can be wrong
+or a lie: all that follows from it is which carriage is tried first.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from discovery.spin.reference import read_reference
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.http.problem import Problem
 from gateway.sms.message import IncomingSms
+from gateway.sms.receipt_form import ReceiptForm
 from gateway.spin.keeping import Keeper, Kept, KeptInMemory, Kind
 
 _log = structlog.get_logger("sms")
@@ -55,6 +60,8 @@ class SmsWebhook:
         *,
         window: float = 300.0,
         keeper: Keeper | None = None,
+        receipts: ReceiptForm | None = None,
+        on_receipt: Callable[[str, bool | None], bool] | None = None,
     ) -> None:
         if len(key) < MIN_KEY:
             raise ValueError(f"the key needs {MIN_KEY} octets or more")
@@ -62,6 +69,8 @@ class SmsWebhook:
         self._on_message = on_message
         self._wall_clock = wall_clock
         self._window = window
+        self._form = receipts or ReceiptForm()
+        self._on_receipt = on_receipt
         self._keeper: Keeper = KeptInMemory() if keeper is None else keeper
         self._seen = ReplayMemory()
         self._failures = SlidingWindow(_FAILED)
@@ -70,8 +79,33 @@ class SmsWebhook:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the route."""
         router.add_post("/sms", self._take)
+        if self._on_receipt is not None:
+            router.add_post("/sms/receipts", self._take_receipt)
 
     async def _take(self, request: web.Request) -> web.Response:
+        sms = _message(await self._signed(request))
+        text = sms.octets.decode("utf-16-be", "replace")
+        ours = invitation_token(text) is not None or read_reference(text) is not None
+        self.outcomes["invitation" if ours else "ordinary"] += 1
+        if ours:
+            self._on_message(sms)
+        return web.json_response({"invitation": ours})
+
+    async def _take_receipt(self, request: web.Request) -> web.Response:
+        body = await self._signed(request)
+        try:
+            receipt = self._form.read(parse_json_object(body, max_depth=8))
+        except MalformedJson as error:
+            raise Problem(400, str(error)) from None
+        except ValueError as error:
+            raise Problem(422, str(error)) from None
+        assert self._on_receipt is not None
+        known = self._on_receipt(receipt.message_id, receipt.delivered)
+        self.outcomes["receipt" if known else "receipt of nothing"] += 1
+        return web.json_response({"known": known})
+
+    async def _signed(self, request: web.Request) -> bytes:
+        """Return a body that is signed, in time, and new."""
         now, source = self._wall_clock(), request.remote or ""
         if not self._failures.allows(source, now):
             raise Problem(429, "too many wrong signatures", headers={"Retry-After": "60"})
@@ -85,13 +119,7 @@ class SmsWebhook:
         if not self._seen.remember(signature, now + 2 * self._window, now):
             raise Problem(503, "too many messages", headers={"Retry-After": "60"})
         await self._keep(signature, now + 2 * self._window)
-        sms = _message(body)
-        text = sms.octets.decode("utf-16-be", "replace")
-        ours = invitation_token(text) is not None or read_reference(text) is not None
-        self.outcomes["invitation" if ours else "ordinary"] += 1
-        if ours:
-            self._on_message(sms)
-        return web.json_response({"invitation": ours})
+        return body
 
     async def restore(self) -> None:
         """Take up which messages an earlier process took; raises StoreUnavailable."""

@@ -72,7 +72,10 @@ class MmscClient:
             detail = f"nothing within {settings.timeout:g} s"
             raise SmsFailed(self.name, SmsFailure.TIMEOUT, detail) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise SmsFailed(self.name, SmsFailure.LINK_LOST, type(error).__name__) from None
+            never = isinstance(error, aiohttp.ClientConnectorError)
+            raise SmsFailed(
+                self.name, SmsFailure.LINK_LOST, type(error).__name__, definite=never
+            ) from None
         finally:
             self._under_way -= 1
         _log.info("multimedia message taken", number=masked(destination))
@@ -109,6 +112,7 @@ class MmscClient:
         try:
             said = read_submit_answer(content_type, answer)
         except MalformedMm7 as error:
-            raise SmsFailed(self.name, SmsFailure.REJECTED, f"answer: {error}") from None
+            detail = f"answer: {error}"
+            raise SmsFailed(self.name, SmsFailure.REJECTED, detail, definite=False) from None
         if said.code not in _SUCCESS:
             raise SmsFailed(self.name, SmsFailure.REJECTED, f"StatusCode {said.code}")

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue
 
-_PLACE: Final = re.compile(r"\{(from|to|text|secret|udh|data)\}")
+_PLACE: Final = re.compile(r"\{(from|to|text|secret|udh|data|id)\}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -33,9 +33,17 @@ class RequestTemplate:
     @property
     def carries_binary(self) -> bool:
         """Whether there is a place for 8-bit data."""
+        return self._names("{data}")
+
+    @property
+    def names_messages(self) -> bool:
+        """Whether there is a place for a name of ours, by which receipts come back."""
+        return self._names("{id}")
+
+    def _names(self, place: str) -> bool:
         everything = [self.url, *self.headers.values(), json.dumps(self.json_body)]
         everything += list((self.form or {}).values())
-        return any("{data}" in text for text in everything)
+        return any(place in text for text in everything)
 
     def fill(self, values: Mapping[str, str]) -> FilledRequest:
         """Put values in their places; raises ValueError for one that a header cannot carry."""

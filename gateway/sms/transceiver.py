@@ -13,16 +13,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 import smpp34
 import structlog
 
 from discovery.spin.segments import Part
+from gateway.sms.failure import SmsCounters, SmsFailed, SmsFailure
 from gateway.sms.message import (
     IncomingSms,
     OutgoingMessage,
@@ -32,7 +33,9 @@ from gateway.sms.message import (
     incoming_sms,
 )
 from gateway.sms.receipt import read_receipt
+from gateway.sms.tls_tunnel import TlsTunnel, TunnelFailed
 
+__all__ = ["SmppSettings", "SmsCounters", "SmsFailed", "SmsFailure", "SmsTransceiver"]
 _log = structlog.get_logger("sms")
 # SMPP 3.4 5.1.3: the SMSC's queue is full, or we send faster than we may.
 _TRY_LATER: Final = frozenset({0x14, 0x58})
@@ -48,8 +51,8 @@ class SmppSettings:
     window: messages submitted and not answered yet, over all senders; max_waiting: messages that
     wait for the window; submit_timeout: for a whole message, waiting for a bind and for the
     window and every part and repetition included; throttle_pause: before a part that was
-    throttled is submitted again, doubling; reconnect_*: pauses between binds; tls: TLS from the
-    first octet, the SMSC's certificate checked against the system's authorities and `host`.
+    throttled is submitted again, doubling; reconnect_*: pauses between binds; tls: with this, TLS
+    from the first octet, the SMSC's certificate checked against its anchors and `host`.
     """
 
     host: str
@@ -65,44 +68,11 @@ class SmppSettings:
     reconnect_pause: float = 2.0
     reconnect_pause_max: float = 60.0
     request_receipts: bool = False
-    tls: bool = False
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
         return f"SMSC {self.host}:{self.port}"
-
-
-class SmsFailure(StrEnum):
-    """Why a message was not sent."""
-
-    NOT_BOUND = "not_bound"
-    TIMEOUT = "timeout"
-    THROTTLED = "throttled"
-    REJECTED = "rejected"
-    LINK_LOST = "link_lost"
-    BUSY = "busy"
-
-
-class SmsFailed(Exception):
-    """A message was not sent, or not all of its parts; `culprit` is the SMSC or ourselves."""
-
-    def __init__(self, culprit: str, failure: SmsFailure, detail: str) -> None:
-        super().__init__(f"{culprit}: {failure}: {detail}")
-        self.culprit = culprit
-        self.failure = failure
-        self.detail = detail
-
-
-@dataclass(slots=True)
-class SmsCounters:
-    """What happened since the start; `sent` and `throttled` count parts."""
-
-    sent: int = 0
-    throttled: int = 0
-    failed: int = 0
-    received: int = 0
-    receipts: int = 0
-    binds: int = 0
 
 
 class SmsTransceiver:
@@ -136,6 +106,7 @@ class SmsTransceiver:
         self._task: asyncio.Task[None] | None = None
         self._passing: set[asyncio.Task[None]] = set()
         self._last_fault = "not started"
+        self._tunnel: TlsTunnel | None = None
         self.counters = SmsCounters()
 
     @property
@@ -161,16 +132,24 @@ class SmsTransceiver:
         """Wait until the SMSC has accepted a bind."""
         await self._bound.wait()
 
-    async def send(self, message: OutgoingMessage) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether a message could be submitted now."""
+        return self.bound and self._waiting < self._settings.max_waiting
+
+    async def send(self, message: OutgoingMessage, *, elsewhere: bool = False) -> None:
         """Submit every part in order; returns when the SMSC has taken the last.
 
+        elsewhere: whether there is another way, so that waiting for better times is no help.
         Raises SmsFailed within `submit_timeout`.
         """
         settings = self._settings
+        if elsewhere and not self.bound:
+            raise self._failed(SmsFailure.NOT_BOUND, self._last_fault)
         if self._waiting >= settings.max_waiting:
             raise self._failed(SmsFailure.BUSY, f"{self._waiting} messages wait", "our own window")
         self._waiting += 1
-        progress = _Progress()
+        progress = _Progress(elsewhere)
         try:
             async with asyncio.timeout(settings.submit_timeout):
                 await self._bound.wait()
@@ -179,11 +158,17 @@ class SmsTransceiver:
                     async with self._window:
                         progress.failure = SmsFailure.TIMEOUT
                         await self._submit_until_taken(message, part, progress)
+                        progress.parts += 1
+        except SmsFailed as failed:
+            failed.definite = progress.definite
+            raise
         except TimeoutError:
             detail = f"not within {settings.submit_timeout:g} s"
             if progress.failure is SmsFailure.NOT_BOUND:
                 detail = f"{detail} ({self._last_fault})"
-            raise self._failed(progress.failure, detail) from None
+            late = self._failed(progress.failure, detail)
+            late.definite = progress.definite
+            raise late from None
         finally:
             self._waiting -= 1
 
@@ -228,6 +213,7 @@ class SmsTransceiver:
     ) -> None:
         pause = self._settings.throttle_pause
         while True:
+            progress.under_way = self._smsc is not None
             status = await self._submit(
                 message.source,
                 message.destination,
@@ -237,6 +223,7 @@ class SmsTransceiver:
                 registered_delivery=1 if self._settings.request_receipts or message.label else 0,
                 label=message.label,
             )
+            progress.under_way = False
             if status == 0:
                 self.counters.sent += 1
                 return
@@ -244,6 +231,8 @@ class SmsTransceiver:
                 raise self._failed(SmsFailure.REJECTED, f"command_status 0x{status:08x}")
             self.counters.throttled += 1
             progress.failure = SmsFailure.THROTTLED
+            if progress.elsewhere and not progress.parts:
+                raise self._failed(SmsFailure.THROTTLED, f"command_status 0x{status:08x}")
             await asyncio.sleep(pause)
             pause *= 2
 
@@ -295,7 +284,7 @@ class SmsTransceiver:
         while True:
             try:
                 smsc = await self._bind()
-            except smpp34.SmppError as error:
+            except (smpp34.SmppError, TunnelFailed) as error:
                 self._last_fault = str(error)
                 _log.warning("smsc unreachable", culprit=settings.name, detail=str(error))
             else:
@@ -303,20 +292,32 @@ class SmsTransceiver:
                 await self._receive(smsc)
                 self._last_fault = "link lost"
                 _log.warning("smsc link lost", culprit=settings.name)
+            finally:
+                await self._close_tunnel()
             # Spread, so that a restarted SMSC is not met by all its clients in one instant.
             await asyncio.sleep(pause * self._rand.uniform(0.75, 1.25))
             pause = min(2 * pause, settings.reconnect_pause_max)
 
+    async def _close_tunnel(self) -> None:
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            await tunnel.close()
+
     async def _bind(self) -> smpp34.Smsc:
         settings = self._settings
+        host, port = settings.host, settings.port
+        if settings.tls is not None:
+            # smpp34's own TLS knows neither trust anchors nor client certificates.
+            timeout = settings.connect_timeout
+            self._tunnel = TlsTunnel(host, port, settings.tls, timeout=timeout)
+            host, port = await self._tunnel.open()
         client = smpp34.Client(
-            settings.host,
-            settings.port,
+            host,
+            port,
             settings.system_id,
             settings.password,
             bind_type="TRX",
             system_type=settings.system_type,
-            tls=settings.tls,
             # Our own window is the one that counts; the library's is only made wide enough.
             window_size=settings.window + 1,
             connect_timeout_ms=int(settings.connect_timeout * 1000),
@@ -373,6 +374,14 @@ class SmsTransceiver:
 
 @dataclass(slots=True)
 class _Progress:
-    """What a send is waiting for, which is what failed when its time is over."""
+    """How far a send has come; `failure` is what failed when its time is over now."""
 
+    elsewhere: bool
     failure: SmsFailure = SmsFailure.NOT_BOUND
+    parts: int = 0
+    under_way: bool = False
+
+    @property
+    def definite(self) -> bool:
+        """Whether nothing of the message can have been taken."""
+        return not self.parts and not self.under_way

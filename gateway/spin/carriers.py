@@ -90,10 +90,8 @@ class Carriers:
             except SmsFailed as error:
                 failed = error
                 # Whether one that timed out arrives nobody knows; two would be one too many.
-                tried = error.failure is SmsFailure.TIMEOUT
-                if tried or (
-                    error.failure is not SmsFailure.REJECTED and carriage is not Carriage.MMS
-                ):
+                refused = error.failure is SmsFailure.REJECTED
+                if not error.definite or not (refused or carriage is Carriage.MMS):
                     break
                 self._networks.learn(sending.number, carriage, delivered=False, now=now)
         raise failed

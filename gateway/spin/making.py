@@ -13,15 +13,20 @@ from discovery.spin.breaker import BreakerPolicy
 from discovery.spin.callback_url import CallbackPolicy
 from discovery.spin.limits import RateLimit
 from discovery.spin.networks import Carriage, Network, Networks
-from gateway.config.discovery import Smpp, Spin
+from gateway.config.carriages import SmsReceipts
+from gateway.config.discovery import Smpp, Sms, Spin
+from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.fetch import client_context
 from gateway.keys import Keys
 from gateway.mms.submission import MmscClient, MmscSettings
+from gateway.sms.carriers import Carrier, CarrierName, ChosenCarrier, Route
 from gateway.sms.message import IncomingSms
 from gateway.sms.provider import HttpSmsSender, ProviderSettings
+from gateway.sms.receipt_form import ReceiptForm
+from gateway.sms.smpp_making import smpp_settings
 from gateway.sms.template import RequestTemplate
-from gateway.sms.transceiver import SmppSettings, SmsTransceiver
+from gateway.sms.transceiver import SmsTransceiver
 from gateway.spin.carriers import Carriers, SmsSender
 from gateway.spin.kept_engines import KeptReferences
 from gateway.spin.originating import OriginatingSettings
@@ -38,31 +43,59 @@ def make_transceiver(
 ) -> SmsTransceiver:
     """Return the connection to the SMSC."""
     return SmsTransceiver(
-        SmppSettings(
-            host=settings.host,
-            port=settings.port,
-            system_id=settings.system_id,
-            password=keys.smpp_password or "",
-            window=settings.window,
-            submit_timeout=settings.submit_timeout_seconds,
-            reconnect_pause=settings.reconnect_seconds,
-            tls=settings.tls,
-        ),
+        smpp_settings(settings, keys.smpp_password or "", "sms.smpp"),
         on_message,
         on_delivery=on_delivery,
     )
 
 
-def make_http_sender(config: Config, keys: Keys) -> HttpSmsSender | None:
+def make_http_sender(
+    config: Config, keys: Keys, on_delivery: Callable[[str, bool], None]
+) -> HttpSmsSender | None:
     """Return the provider reached over HTTP, if there is one."""
     http = config.sms.http
     if http is None:
         return None
     template = RequestTemplate(http.method, http.url, http.headers, http.json_body, http.form_body)
     settings = ProviderSettings(
-        template, keys.carriages.sms_secret, http.timeout_seconds, http.max_under_way
+        template,
+        keys.carriages.sms_secret,
+        http.timeout_seconds,
+        http.max_under_way,
+        http.answer_id,
     )
-    return HttpSmsSender(settings, _context(config, http.url))
+    return HttpSmsSender(settings, _context(config, http.url), on_delivery=on_delivery)
+
+
+def make_receipt_form(receipts: SmsReceipts) -> ReceiptForm:
+    """Return how a provider's receipts are read."""
+    return ReceiptForm(
+        receipts.message_id,
+        receipts.status,
+        frozenset(word.lower() for word in receipts.delivered),
+        frozenset(word.lower() for word in receipts.failed),
+    )
+
+
+def make_chosen_carrier(
+    sms: Sms, smpp: SmsTransceiver | None, http: HttpSmsSender | None
+) -> ChosenCarrier:
+    """Return what sends by the carriers there are; raises ConfigError where there is none."""
+    carriers: dict[CarrierName, Carrier] = {}
+    if smpp is not None:
+        carriers["smpp"] = smpp
+    if http is not None:
+        carriers["http"] = http
+    if not carriers:
+        raise ConfigError("sms", "is missing: [spin] needs [sms.smpp] or [sms.http]")
+    routes = [Route(each.prefix.lstrip("+"), each.order) for each in sms.route]
+    for key, order in (
+        ("sms.order", sms.order),
+        *((f"sms.route {r.prefix}", r.order) for r in routes),
+    ):
+        if not carriers.keys() & set(order):
+            raise ConfigError(key, "names no carrier that is configured")
+    return ChosenCarrier(carriers, sms.order, routes)
 
 
 def make_mmsc(config: Config, spin: Spin, keys: Keys) -> MmscClient | None:

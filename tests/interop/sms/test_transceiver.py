@@ -344,7 +344,7 @@ async def test_an_smsc_whose_certificate_nobody_vouches_for_is_never_told_the_pa
     listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     port = listener.sockets[0].getsockname()[1]
     try:
-        config = replace(settings(port), host="localhost", tls=True)
+        config = replace(settings(port), host="localhost", tls=ssl.create_default_context())
         async with transceiver(config) as link:
             with pytest.raises(SmsFailed) as caught:
                 await link.send(message())

@@ -101,7 +101,7 @@ async def test_each_carriage_is_sent_in_its_own_form() -> None:
 
 async def test_what_is_refused_or_not_there_falls_back_and_is_remembered() -> None:
     sms = FakeSms({Carriage.BINARY: SmsFailure.REJECTED})
-    ways = carriers(sms, Carriage.MMS, Carriage.BINARY, mms=FakeMms(SmsFailure.LINK_LOST))
+    ways = carriers(sms, Carriage.MMS, Carriage.BINARY, mms=FakeMms(SmsFailure.NOT_BOUND))
     assert await ways.send(sending(), NOW) is Carriage.TEXT
     sms.failures.clear()
     assert await ways.send(sending(), NOW) is Carriage.TEXT  # avoided for a while
@@ -116,11 +116,14 @@ async def test_an_smsc_that_is_away_or_busy_is_not_asked_twice(failure: SmsFailu
     assert caught.value.failure is failure
 
 
-async def test_what_may_have_arrived_is_not_sent_another_way() -> None:
-    ways = carriers(FakeSms(), Carriage.MMS, mms=FakeMms(SmsFailure.TIMEOUT))
+@pytest.mark.parametrize("failure", [SmsFailure.TIMEOUT, SmsFailure.LINK_LOST])
+async def test_what_may_have_arrived_is_not_sent_another_way(failure: SmsFailure) -> None:
+    sms = FakeSms()
+    ways = carriers(sms, Carriage.MMS, mms=FakeMms(failure))
     with pytest.raises(SmsFailed) as caught:
         await ways.send(sending(), NOW)
-    assert caught.value.failure is SmsFailure.TIMEOUT
+    assert caught.value.failure is failure
+    assert sms.sent == []
 
 
 async def test_receipts_change_the_way_of_the_next_one() -> None:
