@@ -6,8 +6,10 @@ them see the same machine. Times are of the processor, for one operation.
 
 from __future__ import annotations
 
+import random
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from statistics import median
 from typing import Any, Final
@@ -21,7 +23,17 @@ from discovery.privacy.ohttp_keys import GatewayKey, GatewayKeys
 from discovery.privacy.once import Once
 from discovery.privacy.private_token import format_authorization
 from discovery.privacy.rsa_numbers import RsaPrivateKey
-from discovery.privacy.split_storage import BlindEvaluator, StorageQuestion, encode_bucket
+from discovery.privacy.split_storage import (
+    BUCKET_OCTETS,
+    MAX_PREFIX_BITS,
+    SEALED_SIZES,
+    BlindEvaluator,
+    Dummies,
+    StorageQuestion,
+    encode_bucket,
+    entry_octets,
+    find_sealed,
+)
 from discovery.privacy.token import TokenChallenge
 from discovery.privacy.token_client import ask_token
 from discovery.privacy.token_issuer import DailyQuota, IssuerKey, TokenIssuer
@@ -29,11 +41,18 @@ from discovery.privacy.token_verifier import AcceptedKey, TokenVerifier
 from gateway.cli.output import console
 
 NOW: Final = 1_795_000_000.0
+_STORES: Final = (1_000, 100_000, 1_000_000)
 _IDENTIFIER: Final = "tel:+14155550123"
 _RECORD: Final = b"{" + b"x" * 700 + b"}"
 _SUMS: Final = {
     "lookup, directory's side": ("gateway opens", "token is redeemed", "gateway answers"),
     "lookup, client's side": ("client asks", "client opens"),
+    "split storage: lookup, client's side": (
+        "split storage: client asks",
+        "split storage: client finishes",
+        "split storage: client finds",
+        "split storage: client opens",
+    ),
     "token, client's side": ("token is asked for", "token is finished"),
 }
 Part = tuple[Callable[[], Any], Callable[[Any], object]]
@@ -65,6 +84,8 @@ def measure(rounds: int, operations: int) -> dict[str, Any]:
         "cpu_us": {name: round(value, 1) for name, value in cost.items()},
         "lookups_a_second_and_core": round(1e6 / cost["lookup, directory's side"]),
         "spent_token_octets": _spent_octets(),
+        "bucket_octets": BUCKET_OCTETS,
+        "prefix_bits": {str(count): _prefix_bits(count) for count in _STORES},
     }
 
 
@@ -80,6 +101,10 @@ def show(found: dict[str, Any]) -> None:
         f"{found['lookups_a_second_and_core']:,} lookups a second and core before the directory's "
         f"own work; a token spent is remembered in {found['spent_token_octets']} octets"
     )
+    bits = ", ".join(
+        f"{bits} with {int(entries):,}" for entries, bits in found["prefix_bits"].items()
+    )
+    console.print(f"A bucket has {found['bucket_octets']:,} octets; prefix bits: {bits} entries")
 
 
 def _ohttp() -> dict[str, Part]:
@@ -144,7 +169,12 @@ def _storage() -> dict[str, Part]:
     answer = server.evaluate(question.request)
     secrets = question.finish(answer, server.public_keys)
     sealed = secrets.seal(_RECORD)
-    entries = [(i.to_bytes(32, "big"), sealed) for i in range(15)]
+    entries = [(i.to_bytes(32, "big"), sealed) for i in range(3)] + [(secrets.label, sealed)]
+    bucket = encode_bucket(entries, Dummies(b"3" * 32, "0" * 16, 18, 7))
+
+    def given(number: int) -> bytes:
+        return encode_bucket(entries, Dummies(b"3" * 32, "0" * 16, 18, number))
+
     return {
         "split storage: client asks": (lambda: None, lambda _: StorageQuestion(_IDENTIFIER)),
         "split storage: server A": (lambda: question.request, server.evaluate),
@@ -152,9 +182,25 @@ def _storage() -> dict[str, Part]:
             lambda: answer,
             lambda one: question.finish(one, server.public_keys),
         ),
-        "split storage: server B, 15 records": (lambda: entries, encode_bucket),
+        "split storage: server B, a bucket": (lambda: 7, given),
+        "split storage: client finds": (
+            lambda: bucket,
+            lambda one: find_sealed(one, secrets.label),
+        ),
         "split storage: client opens": (lambda: sealed, secrets.open),
+        "split storage: directory seals": (lambda: _RECORD, secrets.seal),
     }
+
+
+def _prefix_bits(entries: int) -> int:
+    """Return how many bits the prefix of a store with so many small entries has."""
+    labels = random.Random(1)
+    drawn = [labels.getrandbits(MAX_PREFIX_BITS) for _ in range(entries)]
+    held = BUCKET_OCTETS // entry_octets(min(SEALED_SIZES))
+    for bits in range(MAX_PREFIX_BITS):
+        if max(Counter(label >> (MAX_PREFIX_BITS - bits) for label in drawn).values()) <= held:
+            return bits
+    return MAX_PREFIX_BITS
 
 
 def _spent_octets(count: int = 100_000) -> int:

@@ -258,6 +258,10 @@ def find_sealed(bucket: bytes, label: bytes) -> bytes | None:
     octets, found = Octets(bucket), None
     while octets.left >= _HEAD_OCTETS + _DUMMY_OCTETS:
         held, sealed = octets.take(LABEL_OCTETS), octets.vector(_LENGTH_OCTETS)
+        if not sealed:
+            break  # padding
+        if len(sealed) not in SEALED_SIZES:
+            raise PrivacyError(Fault.MALFORMED, "an entry that is of no size class")
         if held == label:
             found = sealed
     return found

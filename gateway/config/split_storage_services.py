@@ -162,7 +162,7 @@ class Buckets(Section):
         description="An entry that the directory has not renewed for so long is dropped.",
     )
     max_entries: Count = Field(
-        default=2_500_000, ge=1, description="Entries kept, of all generations; about 3.5 kB each."
+        default=2_500_000, ge=1, description="Entries kept, of all generations; about 4.2 kB each."
     )
     reads_per_second: Seconds = Field(
         default=200.0,
