@@ -20,6 +20,7 @@ from gateway.certificate_checks import (
 from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.discovery_checks import discovery
 from gateway.dns import DnsResolver
 from gateway.finding import Finding, until
 from gateway.http.admin_client import is_running
@@ -66,6 +67,8 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
         async for finding in _x5u(config, signing, client, resolver):
             yield finding
         async for finding in _icons(config, client):
+            yield finding
+        async for finding in discovery(config, resolver):
             yield finding
         lists = make_fetch_client(_for_lists(config), resolver)
         async for finding in revocation(path, keys.policy_administrators, lists):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 import typer
 import uvloop
 
@@ -19,11 +21,12 @@ from gateway.cli import (
     directory_split,
     directory_witness,
 )
-from gateway.cli.output import console, emit_json, usage_error
-from gateway.cli.run import ConfigFile, Json
+from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
+from gateway.cli.run import ConfigFile, Json, show_finding
 from gateway.config import ConfigError
 from gateway.config.directory import DirectoryConfig
 from gateway.config.load import load_file
+from gateway.directory.checking import examine_directory
 from gateway.directory.files import load_directory_keys
 from gateway.directory.service import DirectoryService
 from gateway.log import configure_logs
@@ -49,6 +52,27 @@ def run(config: ConfigFile, as_json: Json = False) -> None:
         uvloop.run(_serve(service, settings, as_json))
     except ConfigError as error:
         usage_error(str(error))
+
+
+@app.command()
+def check(config: ConfigFile, as_json: Json = False) -> None:
+    """Check a directory's configuration: keys, database, SMSCs, mail, log folder, witnesses."""
+    os.umask(_OWNER_ONLY)
+    try:
+        settings = load_file(config, DirectoryConfig)
+    except ConfigError as error:
+        usage_error(str(error))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    failed = asyncio.run(_check(settings, as_json))
+    raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+async def _check(settings: DirectoryConfig, as_json: bool) -> int:
+    failed = 0
+    async for finding in examine_directory(settings):
+        failed += finding.outcome == "failed"
+        show_finding(finding, as_json=as_json)
+    return failed
 
 
 @app.command()

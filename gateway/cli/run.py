@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 import uvloop
@@ -16,6 +16,7 @@ from gateway.app import serve
 from gateway.checks import examine
 from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
 from gateway.config import Config, ConfigError, load_config
+from gateway.finding import Finding
 from gateway.keys import load_keys
 from gateway.log import configure_logs
 from gateway.ports import check_ports
@@ -67,11 +68,15 @@ async def _check(settings: Config, as_json: bool) -> int:
     failed = 0
     async for finding in examine(settings):
         failed += finding.outcome == "failed"
-        if as_json:
-            record: dict[str, Any] = dataclasses.asdict(finding)
-            emit_json(record)
-            continue
-        console.print(f"{_STYLES[finding.outcome]} {finding.name}: {escape(finding.detail)}")
-        if finding.outcome in ("failed", "warning") and finding.hint:
-            console.print(f"    [yellow]{escape(finding.hint)}[/]")
+        show_finding(finding, as_json=as_json)
     return failed
+
+
+def show_finding(finding: Finding, *, as_json: bool) -> None:
+    """Print one finding, as a line for people or as JSON."""
+    if as_json:
+        emit_json(dataclasses.asdict(finding))
+        return
+    console.print(f"{_STYLES[finding.outcome]} {finding.name}: {escape(finding.detail)}")
+    if finding.outcome in ("failed", "warning") and finding.hint:
+        console.print(f"    [yellow]{escape(finding.hint)}[/]")

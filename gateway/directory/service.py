@@ -90,14 +90,14 @@ class DirectoryService:
         )
         self._log: LogSink = log or (self._kept_log.sink if self._kept_log else NoLog())
         try:
-            self._database = Database(_database_url(config))
+            self._database = Database(database_url(config))
         except ValueError as error:
             raise ConfigError("directory.database_url", str(error)) from None
         self._transceivers = [
-            _transceiver(smpp, f"sms[{index}]", self._delivered)
+            sms_transceiver(smpp, f"sms[{index}]", self._delivered)
             for index, smpp in enumerate(config.sms)
         ]
-        self._mail = None if config.mail is None else _mail(config.mail)
+        self._mail = None if config.mail is None else mail_submission(config.mail)
         self.messages = Couriers(
             self._transceivers, [_source(smpp) for smpp in config.sms], self._mail
         )
@@ -348,16 +348,18 @@ def ask_for_certificates(context: ssl.SSLContext, anchors: Path, key: str) -> No
     context.verify_mode = ssl.CERT_OPTIONAL
 
 
-def _database_url(config: DirectoryConfig) -> str:
+def database_url(config: DirectoryConfig) -> str:
+    """Return the database's URL, of the SQLite file where none is configured."""
     section = config.directory
     if section.database_url is not None:
         return section.database_url.get_secret_value()
     return sqlite_url(section.state_directory / "directory.db")
 
 
-def _transceiver(
+def sms_transceiver(
     settings: Smpp, key: str, delivered: Callable[[str, bool], None]
 ) -> SmsTransceiver:
+    """Return a transceiver that is not started; `key` names it in the ConfigError raised."""
     password = ""
     if settings.password is not None or settings.password_file is not None:
         password = read_secret(settings.password, settings.password_file, f"{key}.password")
@@ -372,7 +374,8 @@ def _source(settings: Smpp) -> str:
     return settings.source_address.lstrip("+") if settings.source_address else _DEFAULT_SOURCE
 
 
-def _mail(settings: Mail) -> MailSubmission:
+def mail_submission(settings: Mail) -> MailSubmission:
+    """Return the submission of mail; raises ConfigError."""
     password = None
     if settings.user is not None:
         password = read_secret(settings.password, settings.password_file, "mail.password")

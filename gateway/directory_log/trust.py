@@ -18,14 +18,15 @@ def trusted_logs(settings: DirectoryClientSection) -> TrustedLogs | None:
     Raises ConfigError.
     """
     policies = {
-        server.url: _policy(server, f"discovery.directory.server[{index}]")
+        server.url: log_policy(server, f"discovery.directory.server[{index}]")
         for index, server in enumerate(settings.server)
         if server.log_keys
     }
     return TrustedLogs(policies) if policies else None
 
 
-def _policy(server: DirectoryServer, key: str) -> LogPolicy:
+def log_policy(server: DirectoryServer, key: str) -> LogPolicy:
+    """Return what is demanded of one directory's log; `key` names it in the ConfigError raised."""
     witnesses = server.log_witnesses
     quorum = min(len(witnesses), 1) if server.log_quorum is None else server.log_quorum
     try:

@@ -327,3 +327,32 @@ async def test_a_mail_server_that_fails_is_said_and_nothing_is_used_up(scene: Sc
         assert "bob" not in said.err
     scene.mail.mailbox.mood = "good"
     await scene.registered()
+
+
+async def test_check_looks_at_all_that_the_directory_needs(scene: Scene) -> None:
+    well = await scene.spingate("check", "-c", "directory.toml")
+    outcomes = {each["name"]: each["outcome"] for each in well.objects}
+    assert outcomes == {
+        "keys": "passed",
+        "TLS certificate": "passed",
+        "authority": "passed",
+        "state folder": "passed",
+        "database": "passed",
+        "mail": "passed",
+        "witnesses": "warning",
+    }
+    assert well.code == 0
+    text = (scene.folder / "directory.toml").read_text()
+    text = text.replace('"mail.password"', '"token"')  # a wrong password
+    text = text.replace('key = "ca.key"', 'key = "ca.key"\nprefixes = ["+1"]')
+    (scene.folder / "bad.toml").write_text(
+        f"{text}\n"
+        '[[transparency_log.witness]]\nurl = "http://127.0.0.1:1/"\n'
+        'key = "witness.example/w1+ea2ad007+BNYvAWoe/R5P33k+tCzYRHHhup8M8E0Sh7XMcfYWKHy4"\n'
+        '[[sms]]\nhost = "127.0.0.1"\nport = 1\nsystem_id = "directory"\n'
+    )
+    bad = await scene.spingate("check", "-c", "bad.toml")
+    failed = {each["name"] for each in bad.objects if each["outcome"] == "failed"}
+    assert (bad.code, failed) == (1, {"SMSC 1", "mail", "witness witness.example/w1"}), bad.err
+    assert all(each["hint"] for each in bad.objects if each["outcome"] == "failed")
+    assert (await scene.spingate("check", "-c", "missing.toml")).code == 2
