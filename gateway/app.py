@@ -24,7 +24,7 @@ from gateway.calls.state import CallTable
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.directory.sealing import CallerKeys
-from gateway.directory_source import directory_seconds, make_directory_source
+from gateway.directory_making import directory_seconds, make_directory_source
 from gateway.http.admin import admin_application
 from gateway.http.listener import HttpListener
 from gateway.keys import Keys

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import ssl
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 import structlog
-from cryptography import x509
 
 from discovery.directory.answer import Status
-from discovery.directory.client import CheckedAnswer, LogProofs
+from discovery.directory.client import CheckedAnswer
 from discovery.directory.identifier import Identifier, Scheme
 from discovery.directory.merging import ProvenRecord, merge
-from discovery.directory.prefix_map import PrefixMap, read_prefix_map
-from discovery.directory.reason import Refused
+from discovery.directory.prefix_map import PrefixMap
 from discovery.directory.sealed_maps import open_maps
 from discovery.directory.selection import select
 from discovery.model import Assurance, FoundUri, Outcome, Service
 from discovery.sources import About, SourceAnswer
-from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
-from gateway.config.files import read_file, read_secret
-from gateway.config.load import ConfigError
-from gateway.directory.keys import EcKey, TrustedChains
-from gateway.directory.sealing import CallerKeys, load_caller_keys
-from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay, Way
+from gateway.directory.sealing import CallerKeys
+from gateway.directory_client import DirectoryConnection, DirectoryFailed
 from gateway.directory_log.auditing import LogAuditor
-from gateway.directory_log.trust import trusted_logs
-from gateway.http.fetch import AddressSource, client_context
-from gateway.http.service_client import Requester, ServiceClient
+from gateway.http.service_client import ServiceClient
 from gateway.metrics import Metrics
-from gateway.oblivious_making import Clients, ObliviousParts, Upkeep, make_oblivious
-from gateway.split_storage.way import SplitConnection
-from gateway.split_storage.way_making import make_split_way
-from stir.certificates.certificate import MalformedCredential, load_public_key
+from gateway.oblivious_making import ObliviousParts, Upkeep
 
 _log = structlog.get_logger("directories")
 NAME: Final = "directory"
@@ -244,155 +230,6 @@ class DirectorySource:
             FoundUri(service, each.uri, each.msp, place, assurance, proven.usable_until)
             for place, each in enumerate(maps)
         )
-
-
-def make_directory_source(
-    settings: DirectoryClientSection | None,
-    dns: AddressSource,
-    *,
-    own_domains: frozenset[str] = frozenset(),
-    wall_clock: Callable[[], float] = time.time,
-    logs: LogProofs | None = None,
-) -> DirectorySource | None:
-    """Make the source of [discovery.directory], or None without it. Raises ConfigError."""
-    if settings is None:
-        return None
-    key = "discovery.directory"
-    chains = TrustedChains(_anchors(settings.owner_trust_anchors, f"{key}.owner_trust_anchors"))
-    client = ServiceClient(dns, _context(settings, key))
-    clients = Clients(
-        relay=ServiceClient(dns, _anonymous_context(settings, key)),
-        issuer=ServiceClient(dns, _context(settings, key)),
-        direct=ServiceClient(dns, _anonymous_context(settings, key)),
-    )
-    prefixes = _prefix_map(settings, key, wall_clock())
-    ways: dict[str, Way] = {}
-    oblivious: dict[str, ObliviousParts] = {}
-    for index, server in enumerate(settings.server):
-        name = f"{key}.server[{index}]"
-        if server.split_storage is not None:
-            continue
-        if server.oblivious is not None:
-            parts = make_oblivious(
-                server.url, server.oblivious, clients, wall_clock, f"{name}.oblivious"
-            )
-            oblivious[server.url] = parts
-            ways[server.url] = parts.way
-        else:
-            ways[server.url] = _plain_way(client, server, name)
-    pinned = {server.url: server.key for server in settings.server}
-    pinned |= _of_prefix_map(settings, prefixes)
-    trusted = trusted_logs(settings) if logs is None else None
-    requests: dict[str, Requester] = {url: parts.requests for url, parts in oblivious.items()}
-    connections = [
-        DirectoryConnection(
-            url,
-            thumbprint,
-            ways.get(url) or PlainWay(client),
-            requests.get(url, client),
-            chains,
-            wall_clock,
-            logs=logs or trusted,
-        )
-        for url, thumbprint in pinned.items()
-    ]
-    splits = {
-        server.url: make_split_way(
-            server.split_storage, clients, wall_clock, f"{key}.server[{index}].split_storage"
-        )
-        for index, server in enumerate(settings.server)
-        if server.split_storage is not None
-    }
-    split = [
-        SplitConnection(
-            url, pinned[url], parts.way, clients.direct, chains, wall_clock, logs=logs or trusted
-        )
-        for url, parts in splits.items()
-    ]
-    policy = SourcePolicy(
-        settings.budget_seconds,
-        settings.require_logged,
-        own_domains,
-        settings.tags,
-        load_caller_keys(settings.sealed_key),
-    )
-    return DirectorySource(
-        [*(each for each in connections if each.url not in splits), *split],
-        policy,
-        wall_clock,
-        prefixes=prefixes,
-        clients=(client, clients.relay, clients.issuer, clients.direct),
-        auditor=LogAuditor(trusted, client, ways=requests) if trusted is not None else None,
-        oblivious=tuple(oblivious.values()),
-        upkeep=(*split, *(each for parts in splits.values() for each in parts.upkeep)),
-    )
-
-
-def directory_seconds(settings: DirectoryClientSection | None) -> float:
-    """Return what the source gets: its own budget, and a little to put the answers together."""
-    return 0.0 if settings is None else settings.budget_seconds + 0.1
-
-
-def _plain_way(client: ServiceClient, server: DirectoryServer, key: str) -> PlainWay:
-    given = server.token is not None or server.token_file is not None
-    if not given:
-        return PlainWay(client)
-    return PlainWay(client, read_secret(server.token, server.token_file, f"{key}.token"))
-
-
-def _of_prefix_map(settings: DirectoryClientSection, prefixes: PrefixMap | None) -> dict[str, str]:
-    """Return keys by URL of the map's directories, but for those that we are not to ask."""
-    if prefixes is None:
-        return {}
-    listed = {server.url for server in settings.server}
-    ask_unlisted = settings.ask_unlisted
-    if ask_unlisted is None:
-        # Who went to a relay once does not want a directory to know because a map names it.
-        ask_unlisted = not any(server.oblivious for server in settings.server)
-    names = {name for each in prefixes.prefixes.values() for name in each}
-    return {name.url: name.key for name in names if ask_unlisted or name.url in listed}
-
-
-def _prefix_map(settings: DirectoryClientSection, key: str, now: float) -> PrefixMap | None:
-    if settings.prefix_map is None or settings.prefix_map_key is None:
-        return None
-    try:
-        pem = read_file(settings.prefix_map_key, f"{key}.prefix_map_key")
-        authority = EcKey(load_public_key(pem).public_key)
-    except MalformedCredential as error:
-        raise ConfigError(f"{key}.prefix_map_key", str(error)) from None
-    try:
-        text = read_file(settings.prefix_map, f"{key}.prefix_map").decode("ascii")
-        return read_prefix_map(text.strip(), authority, now)
-    except (UnicodeDecodeError, Refused) as error:
-        raise ConfigError(f"{key}.prefix_map", str(error)) from None
-
-
-def _anchors(paths: tuple[Path, ...], key: str) -> list[x509.Certificate]:
-    anchors: list[x509.Certificate] = []
-    for index, path in enumerate(paths):
-        try:
-            anchors += x509.load_pem_x509_certificates(read_file(path, f"{key}[{index}]"))
-        except ValueError:
-            raise ConfigError(f"{key}[{index}]", f"{path} holds no PEM certificate") from None
-    return anchors
-
-
-def _anonymous_context(settings: DirectoryClientSection, key: str) -> ssl.SSLContext:
-    try:
-        return client_context(settings.trust_anchors)
-    except OSError:
-        raise ConfigError(f"{key}.trust_anchors", "cannot be read as PEM certificates") from None
-
-
-def _context(settings: DirectoryClientSection, key: str) -> ssl.SSLContext:
-    context = _anonymous_context(settings, key)
-    if settings.certificate is not None and settings.private_key is not None:
-        try:
-            context.load_cert_chain(settings.certificate, settings.private_key)
-        except OSError:
-            raise ConfigError(f"{key}.certificate", "and private_key are no pair") from None
-    return context
 
 
 def _host(url: str) -> str:

@@ -39,7 +39,8 @@ from gateway.demo.process import SceneError
 from gateway.demo.scene import ALICE, DNS_PORT, Scene
 from gateway.demo.witness import WitnessOfLog
 from gateway.directory.owner import CodeNeeded, OwnerClient, OwnerFailed, OwnerFile
-from gateway.directory_source import DirectorySource, make_directory_source
+from gateway.directory_making import make_directory_source
+from gateway.directory_source import DirectorySource
 from gateway.dns import DnsResolver, DnsSettings
 from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient

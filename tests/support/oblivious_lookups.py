@@ -14,7 +14,8 @@ from typing import Any
 from discovery.model import Service
 from discovery.sources import SourceAnswer
 from gateway.config.directory_client import DirectoryClientSection
-from gateway.directory_source import DirectorySource, make_directory_source
+from gateway.directory_making import make_directory_source
+from gateway.directory_source import DirectorySource
 from gateway.relay_service import RelayService
 from gateway.token_issuer.key_folder import KeyFolder
 from gateway.token_issuer.service import TokenIssuerService

@@ -12,7 +12,8 @@ from typing import Any
 
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.split_storage_services import BucketsConfig, EvaluatorConfig
-from gateway.directory_source import DirectorySource, make_directory_source
+from gateway.directory_making import make_directory_source
+from gateway.directory_source import DirectorySource
 from gateway.split_storage.buckets import BucketsService
 from gateway.split_storage.evaluator import EvaluatorService, read_evaluator
 from gateway.split_storage.filler import Filler

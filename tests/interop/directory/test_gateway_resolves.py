@@ -17,7 +17,8 @@ from discovery.directory.record import Map, Selection
 from discovery.model import Assurance, Outcome, Service
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.directory.keys import EcSigner
-from gateway.directory_source import DirectorySource, make_directory_source
+from gateway.directory_making import make_directory_source
+from gateway.directory_source import DirectorySource
 from gateway.resolution import Resolver, TimedSource
 from stir.certificates.issuing import new_key
 from tests.support.directory_world import (

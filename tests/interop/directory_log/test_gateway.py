@@ -16,7 +16,7 @@ from discovery.model import Assurance, Outcome, Service
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.load import ConfigError
 from gateway.directory_log.trust import trusted_logs
-from gateway.directory_source import make_directory_source
+from gateway.directory_making import make_directory_source
 from tests.support.directory_world import TOKEN, DirectoryWorld, running
 from tests.support.log_scene import serving_witness
 from tests.support.log_world import cosigner, log_signer, write_key

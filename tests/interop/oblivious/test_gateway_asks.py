@@ -11,6 +11,7 @@ import pytest
 
 from discovery.model import Assurance, Outcome, Service
 from discovery.privacy.private_token import format_authorization
+from gateway.directory_log.auditing import LogAuditor
 from gateway.http.fetch import FetchFailed
 from gateway.metrics import Metrics
 from tests.support.directory_world import VOICE_URI
@@ -57,6 +58,19 @@ async def test_the_log_is_followed_through_the_relay_as_well(scene: ObliviousSce
     (seen,) = source._auditor._logs.seen.values()
     assert seen.unproven() == []
     assert scene.relay.relay.forwarded > before
+    assert DIRECTORY not in scene.dns.asked
+
+
+async def test_a_log_that_is_left_out_is_not_read(scene: ObliviousScene) -> None:
+    source = await scene.ready()
+    await find(source)
+    assert source._auditor is not None
+    url = scene.world.config.directory.url
+    ways = {url: source._oblivious[0].requests}
+    logs, client = source._auditor._logs, source._clients[0]
+    before = scene.relay.relay.forwarded
+    await LogAuditor(logs, client, ways=ways, left_out=[url]).audit()
+    assert scene.relay.relay.forwarded == before
     assert DIRECTORY not in scene.dns.asked
 
 

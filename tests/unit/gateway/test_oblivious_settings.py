@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from discovery.directory.prefix_map import DirectoryName, PrefixMap
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.load import ConfigError
-from gateway.directory_source import _of_prefix_map, make_directory_source
+from gateway.directory_making import _of_prefix_map, make_directory_source
 from stir.certificates.issuing import make_root
 
 KEY = "cfvGzCmxVjKyeomGY3lSvt8WDeZ_7lfYO7p0TkC6B-0"
