@@ -29,7 +29,6 @@ _TITLES: Final = {
     429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
-    507: "Insufficient Storage",
 }
 
 

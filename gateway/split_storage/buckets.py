@@ -164,7 +164,7 @@ class BucketsService:
             return await handler(request)
         except StoreRefused as refused:
             _log.error("entries refused", culprit="buckets.max_entries", detail=str(refused))
-            raise Problem(507, str(refused)) from None
+            raise Problem(409, str(refused), kind="urn:spin:error:overloaded") from None
 
     # --- for readers -------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ _INSTANCE: Final = {
         }
     },
 }
-_WRITTEN: Final = _answers({"200": _INSTANCE}, 400, 401, 408, 413, 415, 429, 503, 507)
+_WRITTEN: Final = _answers({"200": _INSTANCE}, 400, 401, 408, 409, 413, 415, 429, 503)
 
 
 def _written(summary: str, body: str | None = None) -> Schema:

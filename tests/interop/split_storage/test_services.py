@@ -180,7 +180,7 @@ async def test_a_full_store_and_a_greedy_reader_are_told_so(scene: SplitScene) -
     await scene.start_directory()
     await scene.filled(0)
     two = encode_entries([(bytes(32), bytes(SMALL)), (b"1" * 32, bytes(SMALL))])
-    assert (await ask(scene, "buckets", "PUT", ENTRIES, two, token=BUCKETS_TOKEN))[0] == 507
+    assert (await ask(scene, "buckets", "PUT", ENTRIES, two, token=BUCKETS_TOKEN))[0] == 409
     assert scene.buckets.store.entries == 0
     assert (await ask(scene, "buckets", "PUT", ENTRIES, ENTRY, token=BUCKETS_TOKEN))[0] == 200
     path = f"/sb/v1/buckets/{GENERATION}/0/0"
