@@ -204,7 +204,7 @@ class Contract:
             missed = "{" in path and reply.status in (404, 405)
             assert missed, f"{method} {path}: {reply.status} is not declared: {reply.body[:200]!r}"
             return
-        assert reply.status < 500 or reply.status in (502, 503, 504), reply.status
+        assert reply.status < 500 or reply.status in (502, 503, 504, 507), reply.status
         content: dict[str, Any] = declared[str(reply.status)].get("content", {})
         kind = reply.content_type.partition(";")[0].strip().lower()
         if not content:
