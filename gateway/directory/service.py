@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final
 
 import structlog
 
-from discovery.directory.challenge_limits import ChallengeLimits
 from discovery.privacy.alike import Beat
-from gateway.config.directory import DirectoryConfig, Mail
-from gateway.config.discovery import Smpp
-from gateway.config.files import read_secret
+from gateway.config.directory import DirectoryConfig
 from gateway.config.load import ConfigError
 from gateway.directory.access import LookupAccess
 from gateway.directory.api import DirectoryApi, DirectoryApiSettings
-from gateway.directory.authority import AuthoritySettings, Courier, NumberAuthority
+from gateway.directory.authority import Courier
 from gateway.directory.authority_store import AuthorityStore
 from gateway.directory.couriers import Couriers
-from gateway.directory.database import Database, DirectoryUnavailable, sqlite_url
+from gateway.directory.database import Database, DirectoryUnavailable
 from gateway.directory.files import DirectoryKeys
 from gateway.directory.log_owner import log_of
 from gateway.directory.log_sink import LogSink, NoLog
 from gateway.directory.lookups import Lookups
-from gateway.directory.mail import MailSettings, MailSubmission
+from gateway.directory.making import (
+    ask_for_certificates,
+    database_url,
+    mail_submission,
+    make_authority,
+    sms_source,
+    sms_transceiver,
+)
 from gateway.directory.oblivious import (
     ObliviousService,
     PublishedFiles,
@@ -44,16 +45,10 @@ from gateway.directory.record_store import RecordStore
 from gateway.directory.registry import Registry
 from gateway.directory_log.kept import PREFIX, KeptLog
 from gateway.enum_server.server import EnumServer
-from gateway.http.fetch import client_context
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import GATEWAY_PATH
-from gateway.keys import derived_key
 from gateway.services import server_context
-from gateway.sms.message import IncomingSms
-from gateway.sms.smpp_making import smpp_settings
-from gateway.sms.transceiver import SmsTransceiver
 from gateway.split_storage.filling import Filling
-from stir.certificates.issuing import DAY
 from stir.oob.rate import Rate
 
 _log = structlog.get_logger("directory")
@@ -61,7 +56,6 @@ _SWEPT_AT_ONCE: Final = 1_000
 _LISTENER_LIMITS: Final = ListenerLimits(
     max_connections=2_000, max_per_source=200, lifetime=300.0, receive_buffer=8_192
 )
-_DEFAULT_SOURCE: Final = "Spingate"
 
 
 class DirectoryService:
@@ -99,7 +93,7 @@ class DirectoryService:
         ]
         self._mail = None if config.mail is None else mail_submission(config.mail)
         self.messages = Couriers(
-            self._transceivers, [_source(smpp) for smpp in config.sms], self._mail
+            self._transceivers, [sms_source(smpp) for smpp in config.sms], self._mail
         )
         self._couriers: Courier = couriers or self.messages
         self.records = RecordStore(self._database)
@@ -109,7 +103,9 @@ class DirectoryService:
             else None
         )
         self._authority_store = AuthorityStore(self._database)
-        self.authority = self._make_authority()
+        self.authority = make_authority(
+            config, keys, self._authority_store, self.records, self._couriers, self._log, wall_clock
+        )
         self.registry = Registry(
             self.records,
             keys.chains,
@@ -292,106 +288,3 @@ class DirectoryService:
         return ObliviousService(
             keys, self.access, self.api, host, beat, self._wall_clock, published=published
         )
-
-    def _make_authority(self) -> NumberAuthority | None:
-        section, issuer = self._config.authority, self._keys.issuer
-        if section is None or issuer is None:
-            return None
-        limits = ChallengeLimits(
-            per_identifier=section.challenges_per_number_hour,
-            per_source=section.challenges_per_source_hour,
-            per_prefix=section.challenges_per_prefix_hour,
-            per_day=section.challenges_per_day,
-            breaker_after=section.breaker_after,
-            breaker_share=section.least_completed,
-            prefixes=tuple(prefix.lstrip("+") for prefix in section.prefixes),
-            mail_domains=section.mail_domains,
-        )
-        settings = AuthoritySettings(
-            lifetime=section.certificate_days * DAY,
-            proof_lifetime=section.prove_again_days * DAY,
-            hold=self._config.directory.hold_seconds,
-            limits=limits,
-        )
-        return NumberAuthority(
-            issuer,
-            settings,
-            self._authority_store,
-            self.records,
-            self._keys.chains,
-            self._couriers,
-            self._log,
-            source_key=_source_key(self._config),
-            random=secrets.token_bytes,
-            wall_clock=self._wall_clock,
-            told=self._couriers.tell,
-        )
-
-
-def _source_key(config: DirectoryConfig) -> bytes:
-    try:
-        return derived_key(config.directory.state_directory, "challenge sources")
-    except ConfigError as error:
-        raise ConfigError("directory.state_directory", error.text) from None
-
-
-def ask_for_certificates(context: ssl.SSLContext, anchors: Path, key: str) -> None:
-    """Let clients prove a name by certificate; those who do not are known by their token.
-
-    Raises ConfigError for the key that named the anchors.
-    """
-    try:
-        context.load_verify_locations(anchors)
-    except OSError:
-        text = f"{anchors} cannot be read as PEM certificates"
-        raise ConfigError(key, text) from None
-    context.verify_mode = ssl.CERT_OPTIONAL
-
-
-def database_url(config: DirectoryConfig) -> str:
-    """Return the database's URL, of the SQLite file where none is configured."""
-    section = config.directory
-    if section.database_url is not None:
-        return section.database_url.get_secret_value()
-    return sqlite_url(section.state_directory / "directory.db")
-
-
-def sms_transceiver(
-    settings: Smpp, key: str, delivered: Callable[[str, bool], None]
-) -> SmsTransceiver:
-    """Return a transceiver that is not started; `key` names it in the ConfigError raised."""
-    password = ""
-    if settings.password is not None or settings.password_file is not None:
-        password = read_secret(settings.password, settings.password_file, f"{key}.password")
-
-    def ignored(_message: IncomingSms) -> None:
-        """Nobody writes to us."""
-
-    return SmsTransceiver(smpp_settings(settings, password, key), ignored, on_delivery=delivered)
-
-
-def _source(settings: Smpp) -> str:
-    return settings.source_address.lstrip("+") if settings.source_address else _DEFAULT_SOURCE
-
-
-def mail_submission(settings: Mail) -> MailSubmission:
-    """Return the submission of mail; raises ConfigError."""
-    password = None
-    if settings.user is not None:
-        password = read_secret(settings.password, settings.password_file, "mail.password")
-    try:
-        context = client_context(settings.trust_anchors)
-    except OSError:
-        raise ConfigError("mail.trust_anchors", "cannot be read as PEM certificates") from None
-    return MailSubmission(
-        MailSettings(
-            host=settings.host,
-            port=settings.port,
-            tls=settings.tls,
-            sender=settings.sender,
-            user=settings.user,
-            password=password,
-            timeout=settings.timeout_seconds,
-        ),
-        context,
-    )

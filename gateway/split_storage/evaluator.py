@@ -32,9 +32,9 @@ from gateway.directory.access import LookupAccess
 from gateway.directory.bodies import json_response
 from gateway.directory.database import Database, DirectoryUnavailable, sqlite_url
 from gateway.directory.files import load_peers
+from gateway.directory.making import ask_for_certificates
 from gateway.directory.oblivious import Tokens
 from gateway.directory.quotas import LookupQuotas
-from gateway.directory.service import ask_for_certificates
 from gateway.directory.spent_tokens import SpentTokens
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import read_octets
