@@ -280,6 +280,10 @@ class Gateway:
             metrics.counts("spin", text, ("kind", "outcome"), spin.counts)
             text = "Short messages and their parts, by carrier and kind"
             metrics.counts("sms", text, ("carrier", "kind"), spin.sms_counts)
+            text = "Prefixes cut off, hardly any invitation being answered"
+            metrics.gauge("spin_prefixes_cut_off", text, lambda: spin.source.cut_off)
+            text = "Invitations that wait for their users' choice"
+            metrics.gauge("spin_postponed", text, lambda: spin.postponed)
             metrics.gauge("smsc_bound", "Whether the SMSC is bound", lambda: spin.bound)
 
 

@@ -132,6 +132,9 @@ def _server_pairs(config: Config) -> list[tuple[str, Path, Path]]:
     for key, section in (("stir.api", config.stir.api), ("stir.remote", config.stir.remote)):
         if section is not None and section.certificate is not None and section.key is not None:
             pairs.append((key, section.certificate, section.key))
+    agent = config.spin.agent if config.spin is not None else None
+    if agent is not None and agent.certificate is not None and agent.key is not None:
+        pairs.append(("spin.agent", agent.certificate, agent.key))
     smpp = config.sms.smpp
     if smpp is not None and smpp.certificate is not None and smpp.key is not None:
         pairs.append(("sms.smpp", smpp.certificate, smpp.key))
@@ -153,6 +156,9 @@ def _anchor_files(config: Config) -> list[tuple[str, Path | None]]:
         else ("stir.api", None),
         ("stir.oob.trust_anchors", config.stir.oob.trust_anchors if config.stir.oob else None),
     ]
+    if config.spin is not None and config.spin.agent is not None:
+        anchors = config.spin.agent.client_trust_anchors
+        files.append(("spin.agent.client_trust_anchors", anchors))
     if config.sms.smpp is not None:
         files.append(("sms.smpp.trust_anchors", config.sms.smpp.trust_anchors))
     files += [

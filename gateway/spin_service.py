@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
+from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from discovery.model import FoundUri
@@ -22,7 +24,7 @@ from discovery.spin.pending import PendingInvitations
 from discovery.spin.reference import References
 from gateway.agent_credentials import SqlCredentialStore
 from gateway.agent_store import SqlAgentStore
-from gateway.config.discovery import Spin
+from gateway.config.discovery import Agent, Spin
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.agent import AgentApi, AgentParts
@@ -36,6 +38,7 @@ from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.mm7 import Mm7Receiver
 from gateway.http.references import ReferenceServer
 from gateway.http.sms_webhook import SmsWebhook
+from gateway.http.unix_listener import UnixListener
 from gateway.keys import Keys
 from gateway.resolution import Resolver, ResolverLimits, TimedSource
 from gateway.revocation import RevocationService
@@ -141,29 +144,23 @@ class SpinService:
         self._apps = FetchedAppKeys(fetch)
         self._call_signer = StirCallSigner(keys.authentication)
         self._credentials = SqlCredentialStore(database)
+        self._counted: dict[str, Mm7Receiver | SmsWebhook] = {}
         self._restoring: list[Callable[[], Awaitable[None]]] = []
         self._listeners = self._make_listeners(keys)
         self._stack = AsyncExitStack()
 
-    def _make_listeners(self, keys: Keys) -> list[tuple[str, HttpListener]]:
+    def _make_listeners(self, keys: Keys) -> list[tuple[str, HttpListener | UnixListener]]:
         spin = self._spin
         tls = server_context(spin.certificate, spin.key)
         application = self.callback.application(*self._further_routes(keys))
         callback = HttpListener(application, spin.address, spin.port, tls=tls)
-        listeners = [("spin", callback)]
+        listeners: list[tuple[str, HttpListener | UnixListener]] = [("spin.port", callback)]
         if spin.agent is not None and keys.agent_token is not None:
             try:
                 api = self._agent_api(keys.agent_token)
             except ValueError as error:
                 raise ConfigError("spin.agent.token", str(error)) from None
-            server = HttpListener(
-                api.application(),
-                spin.agent.address,
-                spin.agent.port,
-                tls=None,
-                limits=ListenerLimits(lifetime=_STREAM_SECONDS),
-            )
-            listeners.append(("spin.agent", server))
+            listeners.append(agent_listener(api.application(), spin.agent))
         return listeners
 
     def _further_routes(self, keys: Keys) -> list[Routes]:
@@ -177,11 +174,11 @@ class SpinService:
         ]
         secret, mms, http = keys.carriages, self._spin.mms, self._config.sms.http
         if mms is not None and secret.mms_deliver_password:
-            routes.append(
-                Mm7Receiver(
-                    mms.deliver_user, secret.mms_deliver_password, self._on_attachment, time.time
-                )
+            receiver = Mm7Receiver(
+                mms.deliver_user, secret.mms_deliver_password, self._on_attachment, time.time
             )
+            self._counted["mm7"] = receiver
+            routes.append(receiver)
         if http is not None and secret.sms_webhook_key:
             key = secret.sms_webhook_key.encode()
             window = http.webhook_window_seconds
@@ -195,6 +192,7 @@ class SpinService:
                 on_receipt=self._provider.receipt if self._provider is not None else None,
             )
             self._restoring.append(hook.restore)
+            self._counted["sms"] = hook
             routes.append(hook)
         return routes
 
@@ -264,7 +262,7 @@ class SpinService:
             try:
                 await listener.start()
             except OSError as error:
-                raise ConfigError(f"{key}.port", str(error)) from None
+                raise ConfigError(key, str(error)) from None
             self._stack.push_async_callback(listener.stop)
         if self._smpp is not None:
             self._smpp.start()
@@ -317,8 +315,22 @@ class SpinService:
             ("post", "delivered"): self._terminator.delivered,
             ("post", "undelivered"): self._terminator.undelivered,
             ("answer", "taken"): self.callback.taken,
+            **{("carriage", str(kind)): count for kind, count in self._carriers.sent.items()},
+            **{("asked", str(how)): count for how, count in self.source.outcomes.items()},
+            **{("webhook", how): count for how, count in self._webhook_outcomes().items()},
             **{("answer", str(why)): count for why, count in self.callback.refused.items()},
         }
+
+    def _webhook_outcomes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name, routes in self._counted.items():
+            found |= {f"{name} {how}": count for how, count in routes.outcomes.items()}
+        return found
+
+    @property
+    def postponed(self) -> int:
+        """Invitations that wait for their users' choice."""
+        return self._terminator.postponed
 
     def sms_counts(self) -> dict[tuple[str, ...], int]:
         """Return what happened to short messages since the start, by carrier and kind."""
@@ -350,3 +362,21 @@ class SpinService:
         for message in messages:
             if self._smpp is not None:
                 self._smpp.pass_on(message)
+
+
+def agent_listener(
+    application: web.Application, agent: Agent
+) -> tuple[str, HttpListener | UnixListener]:
+    """Return where the agent's interface is served, with the key that says so."""
+    if agent.socket is not None:
+        listener = UnixListener(application, agent.socket, group=agent.socket_group)
+        return "spin.agent.socket", listener
+    tls = None
+    if agent.certificate is not None and agent.key is not None:
+        tls = server_context(agent.certificate, agent.key)
+        if agent.client_trust_anchors is not None:
+            tls.load_verify_locations(agent.client_trust_anchors)
+            tls.verify_mode = ssl.CERT_REQUIRED
+    limits = ListenerLimits(lifetime=_STREAM_SECONDS)
+    made = HttpListener(application, agent.address, agent.port, tls=tls, limits=limits)
+    return "spin.agent.port", made

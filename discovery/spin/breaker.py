@@ -39,6 +39,10 @@ class CompletionBreaker:
     def __len__(self) -> int:
         return len(self._circuits)
 
+    def open_circuits(self) -> int:
+        """Return to how many prefixes nothing but trials is sent now."""
+        return sum(circuit.open_until is not None for circuit in self._circuits.values())
+
     def allows(self, key: str, now: float) -> bool:
         """Tell whether one more may be sent; where the pause is over, only one at a time."""
         circuit = self._circuits.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -95,8 +96,25 @@ class Discovery(Section):
 class Agent(Section):
     """The HTTP interface where apps register as handlers for their users' numbers."""
 
-    address: IpAddress = Field(default="127.0.0.1", description="Address to bind.")
+    address: IpAddress = Field(
+        default="127.0.0.1", description="Address to bind; beyond loopback TLS is needed."
+    )
     port: Port = Field(default=8087, ge=1, le=65535, description="Port to bind.")
+    socket: FilePath | None = Field(
+        default=None, description="Path of a Unix socket, instead of address and port."
+    )
+    socket_group: Flag = Field(
+        default=False, description="Let the socket's group speak (mode 0660), not its owner alone."
+    )
+    certificate: FilePath | None = Field(
+        default=None, description="PEM chain of the HTTPS server; needed beyond loopback."
+    )
+    key: FilePath | None = Field(default=None, description="PEM private key of that certificate.")
+    client_trust_anchors: FilePath | None = Field(
+        default=None,
+        description="PEM trust anchors of client certificates, which everybody has to show then "
+        "(mutual TLS), besides the token.",
+    )
     token: SecretStr | None = Field(
         default=None,
         description="Bearer token of the provider, which opens user sessions and lets apps in.",
@@ -109,6 +127,19 @@ class Agent(Section):
     def _one_token(self) -> Self:
         if (self.token is None) == (self.token_file is None):
             raise ValueError("give exactly one of 'token' and 'token_file'")
+        return self
+
+    @model_validator(mode="after")
+    def _only_here_without_tls(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if self.client_trust_anchors is not None and self.certificate is None:
+            raise ValueError("client_trust_anchors needs certificate and key")
+        if self.socket is not None and self.certificate is not None:
+            raise ValueError("a socket has no TLS: give certificate or socket")
+        open_to_others = self.socket is None and not ip_address(self.address).is_loopback
+        if open_to_others and self.certificate is None:
+            raise ValueError(f"address {self.address} is not loopback: certificate and key needed")
         return self
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -31,13 +33,29 @@ class AgentUnreachable(Exception):
 class AgentClient:
     """Speaks to one agent with one token; close it, or use it as a context.
 
-    url: such as http://127.0.0.1:8087; timeout: seconds for one request.
+    url: such as http://127.0.0.1:8087; timeout: seconds for one request. socket: the agent's Unix
+    socket, beside any http URL such as http://agent. tls: for an https URL, with the trust anchors
+    and our client certificate.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 10.0,
+        socket: Path | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
+        connector: aiohttp.BaseConnector
+        if socket is not None:
+            connector = aiohttp.UnixConnector(str(socket))
+        else:
+            connector = aiohttp.TCPConnector(ssl=tls or True)
         self._session = aiohttp.ClientSession(
+            connector=connector,
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None),

@@ -428,7 +428,8 @@ DESCRIPTION: Final[dict[str, object]] = {
         "version": "1",
         "description": "Applications register as handlers for numbers and call through the agent; "
         "users choose who answers whom. Three kinds of bearer token: the provider's, an "
-        "application's, a user session's; each operation says whose it takes.",
+        "application's, a user session's; each operation says whose it takes. Served on "
+        "loopback, at a Unix socket, or over TLS, where client certificates may be asked for.",
     },
     "servers": [{"url": "/os/v1"}],
     "security": [{"bearer": []}],

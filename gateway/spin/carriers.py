@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -76,6 +77,7 @@ class Carriers:
         self._mms = mms
         self._mms_x5c = mms_x5c
         self._reference = 0
+        self.sent: Counter[Carriage] = Counter()
 
     async def send(self, sending: Sending, now: float) -> Carriage:
         """Send by the first carriage that fits and is not refused; return which it was.
@@ -86,6 +88,7 @@ class Carriers:
         for carriage in self._networks.carriages(sending.number, now):
             try:
                 if await self._send(carriage, sending, now):
+                    self.sent[carriage] += 1
                     return carriage
             except SmsFailed as error:
                 failed = error

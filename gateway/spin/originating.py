@@ -117,6 +117,11 @@ class SpinSource:
         """Return this source for questions about something; nobody else hears their answers."""
         return DescribedSpin(self, about)
 
+    @property
+    def cut_off(self) -> int:
+        """Prefixes that get no invitations, since hardly any was answered."""
+        return self._breaker.open_circuits()
+
     async def find(
         self, number: str, service: Service, *, caller: str, about: About | None = None
     ) -> SourceAnswer:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -153,6 +154,7 @@ class AgentScene:
     finder: FakeFinder
     changed: list[str]
     now: list[float]
+    make_application: Callable[[], Application]
     session: str = ""
 
     async def call(
@@ -271,7 +273,7 @@ async def agent_scene(
     )
     await store.create_tables()
     async with TestClient(TestServer(api.application())) as client:
-        scene = AgentScene(client, store, web_client, finder, changed, now)
+        scene = AgentScene(client, store, web_client, finder, changed, now, api.application)
         scene.session = await scene.open_session()
         yield scene
     await engine.dispose()
