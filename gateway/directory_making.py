@@ -12,23 +12,22 @@ from typing import Final
 from cryptography import x509
 
 from discovery.directory.client import LogProofs
-from discovery.directory.prefix_map import PrefixMap, read_prefix_map
-from discovery.directory.reason import Refused
+from discovery.directory.prefix_map import DirectoryName, PrefixMap
 from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
 from gateway.config.files import read_file, read_secret
 from gateway.config.load import ConfigError
-from gateway.directory.keys import EcKey, TrustedChains
+from gateway.directory.keys import TrustedChains
 from gateway.directory.sealing import load_caller_keys
 from gateway.directory_client import DirectoryConnection, PlainWay, Way
 from gateway.directory_log.auditing import LogAuditor
-from gateway.directory_log.trust import trusted_logs
+from gateway.directory_log.trust import trust_or_warn, trusted_logs, with_named
 from gateway.directory_source import DirectorySource, SourcePolicy
 from gateway.http.fetch import AddressSource, client_context
 from gateway.http.service_client import Requester, ServiceClient
 from gateway.oblivious_making import Clients, ObliviousParts, Upkeep, make_oblivious
+from gateway.prefix_map_file import open_prefix_map
 from gateway.split_storage.way import SplitConnection
 from gateway.split_storage.way_making import SplitParts, make_split_way
-from stir.certificates.certificate import MalformedCredential, load_public_key
 
 _KEY: Final = "discovery.directory"
 
@@ -70,10 +69,11 @@ def make_directory_source(
         direct=ServiceClient(dns, _anonymous_context(settings)),
     )
     plain = ServiceClient(dns, _context(settings))
-    prefixes = _prefix_map(settings, wall_clock())
+    prefixes = open_prefix_map(settings, wall_clock)
+    mapped = prefixes.current() if prefixes is not None else None
     pinned = {server.url: server.key for server in settings.server}
-    pinned |= _of_prefix_map(settings, prefixes)
-    trusted = trusted_logs(settings) if logs is None else None
+    pinned |= _of_prefix_map(settings, mapped)
+    trusted = with_named(trusted_logs(settings), _names(mapped)) if logs is None else None
     proofs = logs or trusted
     ways = _ways(settings, clients, plain, wall_clock)
     connections: list[DirectoryConnection] = []
@@ -89,6 +89,16 @@ def make_directory_source(
         connections.append(
             DirectoryConnection(url, key, asked, read, chains, wall_clock, logs=proofs)
         )
+
+    def connect(name: DirectoryName) -> DirectoryConnection | None:
+        if not _asked(settings, name):
+            return None
+        if trusted is not None:
+            trust_or_warn(trusted, name)
+        return DirectoryConnection(
+            name.url, name.key, PlainWay(plain), plain, chains, wall_clock, logs=proofs
+        )
+
     auditor = None
     if trusted is not None:
         # The checkpoint of a stored entry is that entry's: its tiles would name what was found.
@@ -98,6 +108,7 @@ def make_directory_source(
         _policy(settings, own_domains),
         wall_clock,
         prefixes=prefixes,
+        connect=connect,
         clients=(plain, clients.relay, clients.issuer, clients.direct),
         auditor=auditor,
         oblivious=tuple(ways.oblivious.values()),
@@ -152,30 +163,20 @@ def _plain_way(client: ServiceClient, server: DirectoryServer, key: str) -> Plai
 
 def _of_prefix_map(settings: DirectoryClientSection, prefixes: PrefixMap | None) -> dict[str, str]:
     """Return keys by URL of the map's directories, but for those that we are not to ask."""
-    if prefixes is None:
-        return {}
-    listed = {server.url for server in settings.server}
+    return {name.url: name.key for name in _names(prefixes) if _asked(settings, name)}
+
+
+def _names(prefixes: PrefixMap | None) -> list[DirectoryName]:
+    found = (name for each in (prefixes.prefixes.values() if prefixes else ()) for name in each)
+    return list(dict.fromkeys(found))
+
+
+def _asked(settings: DirectoryClientSection, name: DirectoryName) -> bool:
     ask_unlisted = settings.ask_unlisted
     if ask_unlisted is None:
         # Who went to a relay once does not want a directory to know because a map names it.
         ask_unlisted = not any(server.oblivious for server in settings.server)
-    names = {name for each in prefixes.prefixes.values() for name in each}
-    return {name.url: name.key for name in names if ask_unlisted or name.url in listed}
-
-
-def _prefix_map(settings: DirectoryClientSection, now: float) -> PrefixMap | None:
-    if settings.prefix_map is None or settings.prefix_map_key is None:
-        return None
-    try:
-        pem = read_file(settings.prefix_map_key, f"{_KEY}.prefix_map_key")
-        authority = EcKey(load_public_key(pem).public_key)
-    except MalformedCredential as error:
-        raise ConfigError(f"{_KEY}.prefix_map_key", str(error)) from None
-    try:
-        text = read_file(settings.prefix_map, f"{_KEY}.prefix_map").decode("ascii")
-        return read_prefix_map(text.strip(), authority, now)
-    except (UnicodeDecodeError, Refused) as error:
-        raise ConfigError(f"{_KEY}.prefix_map", str(error)) from None
+    return ask_unlisted or any(server.url == name.url for server in settings.server)
 
 
 def _anchors(paths: tuple[Path, ...], key: str) -> list[x509.Certificate]:

@@ -15,7 +15,7 @@ from discovery.directory.answer import Status
 from discovery.directory.client import CheckedAnswer
 from discovery.directory.identifier import Identifier, Scheme
 from discovery.directory.merging import ProvenRecord, merge
-from discovery.directory.prefix_map import PrefixMap
+from discovery.directory.prefix_map import DirectoryName
 from discovery.directory.sealed_maps import open_maps
 from discovery.directory.selection import select
 from discovery.model import Assurance, FoundUri, Outcome, Service
@@ -26,9 +26,11 @@ from gateway.directory_log.auditing import LogAuditor
 from gateway.http.service_client import ServiceClient
 from gateway.metrics import Metrics
 from gateway.oblivious_making import ObliviousParts, Upkeep
+from gateway.prefix_map_file import PrefixMapFile
 
 _log = structlog.get_logger("directories")
 NAME: Final = "directory"
+_MAX_CONNECTIONS: Final = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class SourcePolicy:
 
 
 class DirectorySource:
-    """A `Source`. `prefixes` None: every directory is asked for every number.
+    """A `Source`. `prefixes` None: every directory is asked for every number; else `connect` makes
+    connections to directories that a later map names, or None for those that are not asked.
 
     wall_clock gives epoch seconds.
     """
@@ -59,7 +62,8 @@ class DirectorySource:
         policy: SourcePolicy,
         wall_clock: Callable[[], float],
         *,
-        prefixes: PrefixMap | None = None,
+        prefixes: PrefixMapFile | None = None,
+        connect: Callable[[DirectoryName], DirectoryConnection | None] | None = None,
         clients: Sequence[ServiceClient] = (),
         auditor: LogAuditor | None = None,
         oblivious: Sequence[ObliviousParts] = (),
@@ -69,6 +73,7 @@ class DirectorySource:
         self._policy = policy
         self._wall_clock = wall_clock
         self._prefixes = prefixes
+        self._connect = connect
         self._clients = tuple(clients)
         self._auditor = auditor
         self._oblivious = tuple(oblivious)
@@ -189,11 +194,19 @@ class DirectorySource:
     def _responsible(self, csi: Identifier) -> list[DirectoryConnection]:
         if self._prefixes is None:
             return list(self._connections.values())
-        if self._wall_clock() >= self._prefixes.expires_at:
-            _log.warning("prefix map has expired", culprit="discovery.directory.prefix_map")
-            return []
-        names = self._prefixes.directories(csi)
-        return [self._connections[each.url] for each in names if each.url in self._connections]
+        prefixes = self._prefixes.current()
+        names = prefixes.directories(csi) if prefixes is not None else ()
+        return [found for found in map(self._connection, names) if found is not None]
+
+    def _connection(self, name: DirectoryName) -> DirectoryConnection | None:
+        """Return how a directory of the map is asked; one that it did not name before is new."""
+        if name.url not in self._connections and self._connect is not None:
+            if len(self._connections) >= _MAX_CONNECTIONS:
+                return None
+            made = self._connect(name)
+            if made is not None:
+                self._connections[name.url] = made
+        return self._connections.get(name.url)
 
     def _concluded(
         self, answers: list[CheckedAnswer], failures: list[str], service: Service, caller: str

@@ -3,6 +3,10 @@
     {"v":1,"iat":..,"exp":..,"directories":[{"url":"https://dp.example","key":<thumbprint>}..],
      "prefixes":{"+1":[0,1],"+44":[1],"mailto":[0]}}
 
+A directory may say what is demanded of its log, beside "url" and "key":
+
+    "log":{"keys":[<name+id+key>..],"labels":<hex>,"witnesses":[<name+id+key>..],"quorum":1}
+
 A file mirrored by every gateway; no directory refers to another one (no recursion).
 """
 
@@ -24,6 +28,10 @@ MAX_TOKEN: Final = 262_144
 MAX_DIRECTORIES: Final = 256
 MAX_PREFIXES: Final = 4_096
 MAX_ASKED: Final = 8
+MAX_LOG_KEYS: Final = 4
+MAX_WITNESSES: Final = 16
+_LONGEST_VKEY: Final = 400
+_LABELS: Final = re.compile(r"[0-9a-f]{64}")
 _PREFIX: Final = re.compile(r"\+[0-9]{0,15}|mailto(?::[a-z0-9.-]{1,253})?")
 _URL: Final = re.compile(
     r"https://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]{1,64}){0,4}"
@@ -31,11 +39,38 @@ _URL: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class LogTerms:
+    """What is demanded of a directory's log: its keys, that of its labels (hexadecimal, None where
+    they are not checked), and how many of which witnesses."""
+
+    keys: tuple[str, ...]
+    labels: str | None = None
+    witnesses: tuple[str, ...] = ()
+    quorum: int = 0
+
+    def claims(self) -> dict[str, object]:
+        """Return the member of the payload."""
+        return {
+            "keys": list(self.keys),
+            "labels": self.labels,
+            "witnesses": list(self.witnesses),
+            "quorum": self.quorum,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class DirectoryName:
-    """A directory: its URL, which is its name in answers, and the thumbprint of its key."""
+    """A directory: its URL, which is its name in answers, and the thumbprint of its key; what is
+    demanded of its log, None where nothing of it counts as logged."""
 
     url: str
     key: str
+    log: LogTerms | None = None
+
+    def claims(self) -> dict[str, object]:
+        """Return the member of the payload."""
+        named: dict[str, object] = {"url": self.url, "key": self.key}
+        return named if self.log is None else {**named, "log": self.log.claims()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +102,7 @@ class PrefixMap:
             "v": 1,
             "iat": self.issued_at,
             "exp": self.expires_at,
-            "directories": [{"url": name.url, "key": name.key} for name in names],
+            "directories": [name.claims() for name in names],
             "prefixes": {
                 prefix: [names.index(name) for name in each]
                 for prefix, each in self.prefixes.items()
@@ -110,11 +145,33 @@ def _directories(claims: Mapping[str, object]) -> tuple[DirectoryName, ...]:
 def _directory(value: object) -> DirectoryName:
     if not isinstance(value, dict):
         raise Refused(Refusal.MALFORMED, "a directory is not an object")
-    read.exactly(value, {"url", "key"})
+    members = {"url", "key"}
+    read.exactly(value, members | {"log"} if "log" in value else members)
     url, key = read.text(value, "url", max_length=512), read.text(value, "key", max_length=43)
     if _URL.fullmatch(url) is None or THUMBPRINT.fullmatch(key) is None:
         raise Refused(Refusal.MALFORMED, "a directory has no plain https URL and key thumbprint")
-    return DirectoryName(url, key)
+    return DirectoryName(url, key, _log_terms(value["log"]) if "log" in value else None)
+
+
+def _log_terms(value: object) -> LogTerms:
+    if not isinstance(value, dict):
+        raise Refused(Refusal.MALFORMED, "log is not an object")
+    read.exactly(value, {"keys", "labels", "witnesses", "quorum"})
+    keys, witnesses = _texts(value, "keys"), _texts(value, "witnesses")
+    labels = value["labels"]
+    if not keys or len(keys) > MAX_LOG_KEYS or len(witnesses) > MAX_WITNESSES:
+        raise Refused(Refusal.MALFORMED, "log names no keys, or too many keys or witnesses")
+    if labels is not None and not (isinstance(labels, str) and _LABELS.fullmatch(labels)):
+        raise Refused(Refusal.MALFORMED, "labels is not a key of 64 hexadecimal digits")
+    return LogTerms(keys, labels, witnesses, read.number(value, "quorum"))
+
+
+def _texts(value: Mapping[str, object], name: str) -> tuple[str, ...]:
+    found = read.items(value, name)
+    texts = tuple(each for each in found if isinstance(each, str) and len(each) <= _LONGEST_VKEY)
+    if len(texts) != len(found):
+        raise Refused(Refusal.MALFORMED, f"{name} is not a list of keys")
+    return texts
 
 
 def _prefixes(

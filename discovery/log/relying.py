@@ -22,6 +22,12 @@ class TrustedLogs:
         self._distrusted: dict[str, LogRefused] = {}
         self.seen = {directory: SeenCheckpoints() for directory in policies}
 
+    def trust(self, directory: str, policy: LogPolicy) -> None:
+        """Trust the log of one more directory; a policy it has already is left as it is."""
+        if directory not in self._policies:
+            self._policies[directory] = policy
+            self.seen[directory] = SeenCheckpoints()
+
     def distrust(self, directory: str, why: LogRefused) -> None:
         """From now on nothing of this directory's log counts."""
         self._distrusted.setdefault(directory, why)

@@ -62,7 +62,7 @@ class LogAuditor:
 
     async def audit(self) -> None:
         """Do one round over all logs."""
-        for directory, seen in self._logs.seen.items():
+        for directory, seen in list(self._logs.seen.items()):
             if directory in self._left_out:
                 continue
             try:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import structlog
+
+from discovery.directory.prefix_map import DirectoryName
 from discovery.log.cosignature import parse_witness
 from discovery.log.logged import LogPolicy
 from discovery.log.note import parse_verifier
@@ -10,6 +15,8 @@ from discovery.log.relying import TrustedLogs
 from discovery.log.vrf import VrfPublic
 from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
 from gateway.config.load import ConfigError
+
+_log = structlog.get_logger("directories")
 
 
 def trusted_logs(settings: DirectoryClientSection) -> TrustedLogs | None:
@@ -48,3 +55,42 @@ def _labels(server: DirectoryServer, key: str) -> VrfPublic | None:
         return None if server.log_labels is None else VrfPublic(bytes.fromhex(server.log_labels))
     except ValueError as error:
         raise ConfigError(f"{key}.log_labels", str(error)) from None
+
+
+def trust_named(logs: TrustedLogs, name: DirectoryName) -> None:
+    """Trust the log of a directory by what the signed prefix map demands of it.
+
+    Raises ConfigError where no log can satisfy that.
+    """
+    if name.log is None:
+        return
+    terms = DirectoryServer.model_construct(
+        url=name.url,
+        log_keys=name.log.keys,
+        log_labels=name.log.labels,
+        log_witnesses=name.log.witnesses,
+        log_quorum=name.log.quorum,
+    )
+    logs.trust(name.url, log_policy(terms, f"discovery.directory.prefix_map: {name.url}"))
+
+
+def with_named(logs: TrustedLogs | None, names: Sequence[DirectoryName]) -> TrustedLogs | None:
+    """Return the logs together with those that a prefix map's directories keep.
+
+    Raises ConfigError.
+    """
+    if not names:
+        return logs
+    # Even where none names a log now: a later map may.
+    trusted = logs or TrustedLogs({})
+    for name in names:
+        trust_named(trusted, name)
+    return trusted
+
+
+def trust_or_warn(logs: TrustedLogs, name: DirectoryName) -> None:
+    """Trust the log of a directory that a map names anew; one that cannot be is told of."""
+    try:
+        trust_named(logs, name)
+    except ConfigError as error:
+        _log.warning("log of a directory not trusted", culprit=name.url, detail=str(error))
