@@ -84,7 +84,9 @@ def prove_absence(
         if each.owner == name:
             return absence_at(each.types, kind)
         # A name between two others has no records itself, but names below it do (RFC 4592 2.2.2).
-        if each.owner < name and each.following.is_subdomain(name) and _reaches(each, name):
+        # That of the next one itself is there, and the link does not say what is at it.
+        between = each.owner < name < each.following and each.following.is_subdomain(name)
+        if between and _reaches(each, name):
             return Absence.TYPE
     encloser = closest_encloser(name, zone, links)
     wildcard = _WILD.concatenate(encloser)

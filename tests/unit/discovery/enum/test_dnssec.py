@@ -324,6 +324,22 @@ def test_a_number_cannot_be_denied_with_the_proof_for_another(denial: str) -> No
     ends(world.validate(NUMBER), Status.BOGUS, Fault.DENIAL)
 
 
+@pytest.mark.parametrize("below", ["", "9."])
+def test_the_link_that_leads_to_a_number_does_not_deny_it(below: str) -> None:
+    """Whoever is on the way has the record before every number: it is in the answer for a gap."""
+    world = flat()
+    if below:
+        world.top.add(f"{below}{NUMBER}", "NAPTR", NAPTR)
+
+    def denied(message: dns.message.Message) -> None:
+        message.answer.clear()
+        proof = world.top.nsec(world.top.name)
+        message.authority[:] = [proof, world.top.signatures(proof)]
+
+    world.tamper[NUMBER, "NAPTR"] = denied
+    ends(world.validate(NUMBER), Status.BOGUS, Fault.DENIAL)
+
+
 @pytest.mark.parametrize("denial", ["nsec", "nsec3"])
 def test_a_wildcard_cannot_replace_a_number_that_exists(denial: str) -> None:
     world = flat(denial)
