@@ -93,6 +93,22 @@ async def test_tokens_that_come_together_are_written_together(url: str) -> None:
     await database.close()
 
 
+async def test_a_token_is_spent_beside_a_registration_that_is_written(tmp_path: Path) -> None:
+    """On SQLite it is written at once, and after the other writer where there is one."""
+    database = Database(sqlite_url(tmp_path / "directory.db"))
+    await database.upgrade()
+    async with spending(database, max_spent=10_000) as spent:
+        async with database.writing("somebody"):
+            waiting = asyncio.create_task(spent.spend(KEY, b"meanwhile"))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+        assert await waiting
+        assert not await spent.spend(KEY, b"meanwhile")
+        found = await asyncio.gather(*(spent.spend(KEY, b"%d" % n) for n in range(2_500)))
+        assert all(found)  # past a checkpoint
+    await database.close()
+
+
 async def test_full_means_refused_and_not_forgotten(databases: tuple[Database, Database]) -> None:
     async with (
         spending(databases[0], max_spent=3) as one,
