@@ -93,10 +93,17 @@ class CallSigner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """Bounds: questions held in all, under way for one number, and keys attested for one number."""
+    """Bounds: questions held in all, under way, held and listened to for one number, and keys
+    attested for one number.
+
+    Of those held for one number that are done, the oldest leave first: one application that asks
+    what is answered at once takes no place from others. Listeners hold a connection each.
+    """
 
     max_questions: int = 1000
     max_per_caller: int = 8
+    max_held: int = 32
+    max_listeners: int = 8
     attestations: RateLimit = field(default_factory=lambda: RateLimit(20, 3600.0))
 
 
@@ -134,6 +141,7 @@ class CallRoutes:
         self._speaks_for = speaks_for
         self._limits = limits or CallLimits()
         self._questions: dict[str, _Question] = {}
+        self._listening: Counter[str] = Counter()
         self._attested = SlidingWindow(self._limits.attestations)
 
     def add_to(self, route: web.UrlDispatcher, prefix: str) -> None:
@@ -207,19 +215,24 @@ class CallRoutes:
         for old in [each for each in self._questions.values() if each.until <= now]:
             old.task.cancel()
             del self._questions[old.question_id]
-        under_way = Counter(
-            each.caller for each in self._questions.values() if not each.task.done()
-        )
-        if under_way[caller] >= self._limits.max_per_caller:
+        held = [each for each in self._questions.values() if each.caller == caller]
+        done = [each for each in held if each.task.done()]
+        if len(held) - len(done) >= self._limits.max_per_caller:
             raise Problem(
                 429, "too many questions under way for this number", headers={"Retry-After": "5"}
             )
+        for old in done[: max(len(held) + 1 - self._limits.max_held, 0)]:
+            del self._questions[old.question_id]
         if len(self._questions) >= self._limits.max_questions:
             raise Problem(503, "too many questions are held", headers={"Retry-After": "5"})
 
     def _question(self, question_id: str, principal: Principal) -> _Question:
         question = self._questions.get(question_id)
-        if question is None or question.asked_by != principal.digest:
+        if (
+            question is None
+            or question.asked_by != principal.digest
+            or question.until <= self._wall_clock()
+        ):
             raise Problem(404, "no such question")
         return question
 
@@ -227,8 +240,20 @@ class CallRoutes:
         principal = principal_of(request, Kind.APP, Kind.USER)
         question = self._question(request.match_info["id"], principal)
         if "text/event-stream" in request.headers.get("Accept", ""):
-            return await self._stream(request, question)
+            return await self._listen(request, question)
         return json_response(_document(question))
+
+    async def _listen(self, request: web.Request, question: _Question) -> web.StreamResponse:
+        caller = question.caller
+        if self._listening[caller] >= self._limits.max_listeners:
+            raise Problem(429, "too many listeners for this number", headers={"Retry-After": "5"})
+        self._listening[caller] += 1
+        try:
+            return await self._stream(request, question)
+        finally:
+            self._listening[caller] -= 1
+            if not self._listening[caller]:
+                del self._listening[caller]
 
     async def _stream(self, request: web.Request, question: _Question) -> web.StreamResponse:
         """Send `waiting` at once and `done` at the end (server-sent events, WHATWG HTML 9.2)."""

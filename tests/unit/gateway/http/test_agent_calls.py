@@ -22,7 +22,13 @@ JKT = "a" * 43
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[AgentScene]:
-    limits = CallLimits(max_questions=5, max_per_caller=3, attestations=RateLimit(2, 60))
+    limits = CallLimits(
+        max_questions=5,
+        max_per_caller=3,
+        max_held=4,
+        max_listeners=2,
+        attestations=RateLimit(2, 60),
+    )
     async with agent_scene(tmp_path, limits=limits) as held:
         yield held
 
@@ -129,6 +135,7 @@ async def test_a_question_is_good_for_a_few_passports_and_two_minutes(
     statuses = [(await scene.call("POST", "/passport", body, token=app)).status for _ in range(9)]
     assert statuses == [200] * 8 + [429]
     scene.now[0] += 151
+    assert (await scene.call("POST", "/passport", body, token=app)).status == 404
     await asked_again(scene, app)
     assert (await scene.call("GET", f"/resolve/{question}", token=app)).status == 404
 
@@ -186,6 +193,40 @@ async def test_questions_are_bounded_for_each_caller_and_in_all(
         for n in range(3)
     ]
     assert statuses == [202, 202, 503]
+
+
+async def test_questions_that_are_answered_at_once_take_no_place_from_others(
+    scene: AgentScene, app: str
+) -> None:
+    """Numbers in the cache cost nothing to ask for, and each answer is held for two minutes."""
+    scene.finder.go.set()
+    latest = ""
+    for _ in range(12):
+        response = await scene.call("POST", "/resolve", QUESTION, token=app)
+        assert response.status == 202
+        latest = (await response.json())["id"]
+    body = {"resolve_id": latest, "svc": "voice"}
+    assert (await scene.call("POST", "/passport", body, token=app)).status == 200
+    wide = await scene.token_for("softphone", number="+1212555")
+    asking = {**QUESTION, "from": "+12125550140"}
+    assert (await scene.call("POST", "/resolve", asking, token=wide)).status == 202
+
+
+async def test_listeners_of_one_number_are_few(scene: AgentScene, app: str) -> None:
+    """Each holds a connection, of which there are so many for all applications."""
+    questions = [await asked(scene, app) for _ in range(2)]
+    streams = [
+        await scene.call("GET", f"/resolve/{each}", token=app, Accept="text/event-stream")
+        for each in (*questions, questions[0])
+    ]
+    assert [each.status for each in streams] == [200, 200, 429]
+    scene.finder.go.set()
+    for each in streams:
+        await each.read()
+    again = await scene.call(
+        "GET", f"/resolve/{questions[0]}", token=app, Accept="text/event-stream"
+    )
+    assert again.status == 200
 
 
 async def test_a_key_is_attested_for_the_users_number_within_limits(
