@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -118,8 +119,9 @@ class AgentApi:
     async def _principal(self, request: web.Request) -> Principal:
         now = self._wall_clock()
         source = request.remote or ""
-        if not self._failures.allows(source, now):
-            raise Problem(429, "too many wrong tokens", headers={"Retry-After": "60"})
+        slowed = not self._failures.allows(source, now)
+        if slowed and not _shared(source):
+            raise _too_many_wrong()
         presented = bearer_of(request)
         principal: Principal | None = None
         if presented:
@@ -130,6 +132,8 @@ class AgentApi:
                 principal = self._operator
             else:
                 principal = await self._parts.credentials.find(digest, now)
+        if principal is None and slowed:
+            raise _too_many_wrong()
         if principal is None:
             self._failures.record(source, now)
             raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
@@ -219,6 +223,18 @@ class AgentApi:
 
     async def _describe(self, _request: web.Request) -> web.Response:
         return json_response(DESCRIPTION)
+
+
+def _shared(source: str) -> bool:
+    """Tell whether all applications of a host come from here: a Unix socket, or loopback.
+
+    There, the wrong tokens of one must not shut out the others, who hold right ones.
+    """
+    return not source or ip_address(source.partition("%")[0]).is_loopback
+
+
+def _too_many_wrong() -> Problem:
+    return Problem(429, "too many wrong tokens", headers={"Retry-After": "60"})
 
 
 def _audit_document(entry: AuditEntry) -> dict[str, object]:

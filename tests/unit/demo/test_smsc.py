@@ -284,3 +284,25 @@ async def connected(system_id: str, port: int) -> smpp34.Smsc:
             with suppress(smpp34.SmppError):
                 return await smpp34.Client("127.0.0.1", port, system_id, "secret").connect()
             await asyncio.sleep(0.1)
+
+
+async def test_it_stops_while_it_still_forgets_an_esme_that_left(centre: Smsc) -> None:
+    """The end of the session's task was taken for its own, and stopping waited for ever."""
+    _, session = await bind(centre, "alpha")
+    held = next(iter(centre._bound.values()))
+    ending = asyncio.Event()
+
+    async def ends_slowly(delivering: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            delivering.cancel()
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    held._task = asyncio.create_task(ends_slowly(held._task))
+    await session.unbind()
+    async with asyncio.timeout(3) as limit:
+        await ending.wait()
+        await centre.stop()
+    assert not limit.expired()  # a cancellation swallowed looks like an end
