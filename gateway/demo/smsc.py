@@ -77,9 +77,7 @@ class Smsc:
             await session.close()
         self._bound.clear()
         if self._events is not None:
-            self._events.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._events
+            await _end(self._events)
         await server.stop()
         await asyncio.sleep(LET_GO)
 
@@ -240,9 +238,7 @@ class _Session:
         self._unbinding = asyncio.create_task(self.unbind(), name="SMSC unbinds")
 
     async def close(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await _end(self._task)
         await self.unbind()
 
     async def _deliver(self) -> None:
@@ -267,6 +263,12 @@ class _Session:
             self._current = None
             if response.is_success and message.esm_class != RECEIPT:
                 self._centre.delivered(message)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; our own cancellation is not taken for the task's."""
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def _message(event: smpp34.SubmitSmEvent, submitter: str, number: int) -> ShortMessage:

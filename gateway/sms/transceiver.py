@@ -124,8 +124,7 @@ class SmsTransceiver:
         if task is None:
             return
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait((task,))
         self._last_fault = "stopped"
 
     async def wait_bound(self) -> None:
