@@ -19,11 +19,11 @@ from gateway.config.load import ConfigError
 from gateway.config.transparency_log import LogWitness
 from gateway.directory.database import Database, DirectoryUnavailable
 from gateway.directory.files import load_directory_keys
-from gateway.directory.mail import MailFailed
 from gateway.directory.making import database_url, mail_submission, sms_transceiver
 from gateway.finding import Finding, until
 from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient
+from gateway.mail.submission import MailFailed
 from gateway.services import dns_resolver
 
 _TIMEOUT: Final = 5.0

@@ -15,7 +15,7 @@ from discovery.directory.identifier import Identifier, Scheme
 from discovery.directory.reason import Refusal, Refused
 from discovery.spin.segments import split_text
 from gateway.directory.authority import NotSent
-from gateway.directory.mail import MailFailed, MailSubmission
+from gateway.mail.submission import MailFailed, MailSubmission
 from gateway.sms.message import OutgoingMessage
 from gateway.sms.transceiver import SmsFailed, SmsFailure
 

@@ -18,10 +18,10 @@ from gateway.directory.authority_store import AuthorityStore
 from gateway.directory.database import sqlite_url
 from gateway.directory.files import DirectoryKeys
 from gateway.directory.log_sink import LogSink
-from gateway.directory.mail import MailSettings, MailSubmission
 from gateway.directory.record_store import RecordStore
 from gateway.http.fetch import client_context
 from gateway.keys import derived_key
+from gateway.mail.submission import MailSettings, MailSubmission
 from gateway.sms.message import IncomingSms
 from gateway.sms.smpp_making import smpp_settings
 from gateway.sms.transceiver import SmsTransceiver

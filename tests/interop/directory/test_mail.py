@@ -15,8 +15,8 @@ from discovery.directory.identifier import parse_identifier
 from discovery.directory.reason import Refused
 from gateway.directory.authority import NotSent
 from gateway.directory.couriers import Couriers
-from gateway.directory.mail import MailFailed, MailSettings, MailSubmission
 from gateway.http.fetch import client_context
+from gateway.mail.submission import MailFailed, MailSettings, MailSubmission
 from tests.support.mail_server import PASSWORD, MailServer, Mood, serving_mail
 
 pytestmark = pytest.mark.real
