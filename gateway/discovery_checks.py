@@ -19,8 +19,10 @@ from discovery.log.logged import LogPolicy, verify_checkpoint
 from discovery.log.reason import LogRefused
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.config.base import split_endpoint
+from gateway.config.carriages import MmsMail
 from gateway.config.directory_client import DirectoryClientSection, DirectoryServer
 from gateway.config.enum_trees import EnumTree
+from gateway.config.files import read_secret
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.directory_client import read_keys
@@ -30,6 +32,8 @@ from gateway.dns import DnsResolver
 from gateway.finding import Finding
 from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient
+from gateway.mail.making import mail_settings
+from gateway.mail.submission import MailFailed, MailSubmission
 from sip.dns import DnsUnavailable
 
 _TIMEOUT: Final = 5.0
@@ -57,6 +61,28 @@ async def discovery(
             await client.close()
     for tree in config.discovery.enum.tree if config.discovery.enum is not None else ():
         yield await _tree(tree, resolver, wall_clock())
+    mms = config.spin.mms if config.spin is not None else None
+    if mms is not None and mms.mail is not None:
+        yield await _mmsc(mms.mail)
+
+
+async def _mmsc(mail: MmsMail) -> Finding:
+    key = "spin.mms.mail"
+    try:
+        password = None
+        if mail.user is not None:
+            password = read_secret(mail.password, mail.password_file, f"{key}.password")
+        settings = mail_settings(mail, mail.sender, password)
+        await MailSubmission(settings, client_context(mail.trust_anchors)).check()
+    except ConfigError as error:
+        return Finding("MMSC", "failed", str(error), "correct the file the key names")
+    except OSError:
+        hint = f"name a file of PEM certificates in {key}.trust_anchors"
+        return Finding("MMSC", "failed", "trust_anchors cannot be read", hint)
+    except MailFailed as failed:
+        hint = f"check host, port, tls, trust_anchors, user and password of [{key}]"
+        return Finding("MMSC", "failed", str(failed), hint)
+    return Finding("MMSC", "passed", f"{mail.host}:{mail.port} lets us in")
 
 
 def _policy(config: Config) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ class CarriageSecrets:
     """Secrets of what carries invitations; empty where there is none."""
 
     mms_password: str = field(default="", repr=False)
+    mms_mail_password: str = field(default="", repr=False)
     mms_deliver_password: str = field(default="", repr=False)
     sms_secret: str = field(default="", repr=False)
     sms_webhook_key: str = field(default="", repr=False)
@@ -102,10 +103,13 @@ def _carriage_secrets(config: Config) -> CarriageSecrets:
     def read(given: SecretStr | None, file: Path | None, key: str) -> str:
         return "" if given is None and file is None else read_secret(given, file, key)
 
-    secrets_of_mms = ("", "")
+    secrets_of_mms = ("", "", "")
     if mms is not None:
         secrets_of_mms = (
             read(mms.password, mms.password_file, "spin.mms.password"),
+            read(mms.mail.password, mms.mail.password_file, "spin.mms.mail.password")
+            if mms.mail is not None
+            else "",
             read(mms.deliver_password, mms.deliver_password_file, "spin.mms.deliver_password"),
         )
     secrets_of_http = ("", "")
@@ -159,6 +163,8 @@ def _anchor_files(config: Config) -> list[tuple[str, Path | None]]:
     if config.spin is not None and config.spin.agent is not None:
         anchors = config.spin.agent.client_trust_anchors
         files.append(("spin.agent.client_trust_anchors", anchors))
+    if config.spin is not None and config.spin.mms is not None and config.spin.mms.mail is not None:
+        files.append(("spin.mms.mail.trust_anchors", config.spin.mms.mail.trust_anchors))
     if config.sms.smpp is not None:
         files.append(("sms.smpp.trust_anchors", config.sms.smpp.trust_anchors))
     files += [

@@ -40,6 +40,22 @@ def build_content(text: str, token: str, boundary: str) -> bytes:
     return content.as_bytes()
 
 
+def add_content(mail: EmailMessage, text: str, token: str) -> None:
+    """Give a mail the same content, in a form that lines of 998 octets can carry (RFC 5321 4.5.3).
+
+    A token is a line of up to some 1,800, hence base64.
+    """
+    mail.set_content(text)
+    mail.add_attachment(
+        token.encode("ascii"),
+        maintype="application",
+        subtype="spin-invitation+jwt",
+        cte="base64",
+        disposition="inline",
+        cid="<invitation>",
+    )
+
+
 def read_content(entity: bytes) -> MmsContent:
     """Look for an invitation in a MIME entity with its headers; never raises.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, Strict, model_validator
 
 from gateway.config.base import Count, FilePath, Flag, NumberPrefix, Seconds, Section, Text
+from gateway.config.mail import SubmissionServer
 
 
 class Network(Section):
@@ -20,12 +22,57 @@ class Network(Section):
     )
 
 
-class Mms(Section):
-    """The multimedia message service centre (MM7 over HTTPS)."""
+_DOT_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAIL_ADDRESS: Final = re.compile(
+    rf"(?=[^@]{{1,64}}@){_DOT_ATOM}(?:\.{_DOT_ATOM})*@[A-Za-z0-9](?:[A-Za-z0-9.-]{{0,251}}[A-Za-z0-9])?"
+)
+_LONGEST_NUMBER: Final = "9" * 15
 
-    url: Text = Field(description="https URL of the MMSC's MM7 interface.")
-    vasp_id: Text = Field(min_length=1, max_length=64, description="VASPID, who we are to it.")
-    vas_id: Text = Field(min_length=1, max_length=64, description="VASID, which service of ours.")
+
+def _address_template(text: str) -> str:
+    filled = text.replace("{number}", _LONGEST_NUMBER, 1)
+    if not _MAIL_ADDRESS.fullmatch(filled) or "{" in filled or "{" in text.partition("@")[2]:
+        raise ValueError(f"'{text}' is no mail address, with {{number}} where the digits go")
+    return text
+
+
+AddressTemplate = Annotated[str, Strict(), AfterValidator(_address_template)]
+
+
+class MmsMail(SubmissionServer):
+    """Submission by mail (SMTP) to an MMSC that takes it, instead of MM7.
+
+    In sender and recipient {number} stands for the caller's and the called number's digits.
+    """
+
+    sender: AddressTemplate = Field(
+        description="Address the invitation comes from, such as +{number}/TYPE=PLMN@edge.example.",
+    )
+    recipient: AddressTemplate = Field(
+        description="Address of a number at the MMSC: +{number}/TYPE=PLMN@ and its domain.",
+    )
+    timeout_seconds: Seconds = Field(default=5.0, gt=0, le=60, description="For a submission.")
+
+    @model_validator(mode="after")
+    def _whom(self) -> Self:
+        if "{number}" not in self.recipient:
+            raise ValueError("recipient has no {number}: everybody's would go to one mailbox")
+        return self
+
+
+class Mms(Section):
+    """The multimedia message service centre: MM7 over HTTPS (url), or [spin.mms.mail].
+
+    What it delivers to us comes by MM7, at /mm7, either way.
+    """
+
+    url: Text | None = Field(
+        default=None,
+        description="https URL of the MMSC's MM7 interface; vasp_id and vas_id go with it.",
+    )
+    vasp_id: Text = Field(default="", max_length=64, description="VASPID, who we are to it.")
+    vas_id: Text = Field(default="", max_length=64, description="VASID, which service of ours.")
+    mail: MmsMail | None = Field(default=None, description="Submission by mail instead of MM7.")
     user: Text = Field(default="", description="User name (HTTP Basic); none if empty.")
     password: SecretStr | None = Field(default=None, description="Password to it.")
     password_file: FilePath | None = Field(
@@ -48,9 +95,15 @@ class Mms(Section):
 
     @model_validator(mode="after")
     def _https(self) -> Self:
+        if (self.url is None) == (self.mail is None):
+            raise ValueError("give 'url' (MM7) or [spin.mms.mail], one of them")
+        if self.url is None:
+            return self
         loopback = self.url.startswith(("http://127.", "http://[::1]"))
         if not (self.url.startswith("https://") or loopback):
             raise ValueError("url is not https")
+        if not (self.vasp_id and self.vas_id):
+            raise ValueError("MM7 needs vasp_id and vas_id")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -20,6 +20,7 @@ from gateway.config.base import (
 )
 from gateway.config.discovery import Dns, Smpp
 from gateway.config.enum_publishing import EnumPublishing
+from gateway.config.mail import SubmissionServer
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Log
 from gateway.config.split_storage import EXAMPLES as SPLIT_EXAMPLES
@@ -193,34 +194,12 @@ class AuthoritySection(Section):
     )
 
 
-class Mail(Section):
+class Mail(SubmissionServer):
     """Submission of mail that carries challenges."""
 
-    host: Text = Field(description="Host name or address of the submission server.")
-    port: Port = Field(default=587, ge=1, le=65535, description="Port of the submission server.")
-    tls: Literal["starttls", "tls", "none"] = Field(
-        default="starttls", description="none only for a server on this machine."
-    )
-    trust_anchors: FilePath | None = Field(
-        default=None, description="PEM trust anchors of the server; the system's if absent."
-    )
-    user: Text | None = Field(default=None, description="User name; absent: no authentication.")
-    password: SecretStr | None = Field(default=None, description="Password.")
-    password_file: FilePath | None = Field(
-        default=None, description="File whose first line is the password."
-    )
     sender: Text = Field(
         pattern="^[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,253}$", description="Address mail comes from."
     )
-    timeout_seconds: Seconds = Field(default=10.0, gt=0, le=60, description="Time for one mail.")
-
-    @model_validator(mode="after")
-    def _plain_only_here(self) -> Self:
-        if self.tls == "none" and self.host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("tls = 'none' is for a server on this machine only")
-        if (self.user is None) != (self.password is None and self.password_file is None):
-            raise ValueError("user and password (or password_file) go together")
-        return self
 
 
 class TokenIssuerSection(Section):

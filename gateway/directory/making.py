@@ -21,7 +21,8 @@ from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import RecordStore
 from gateway.http.fetch import client_context
 from gateway.keys import derived_key
-from gateway.mail.submission import MailSettings, MailSubmission
+from gateway.mail.making import mail_settings
+from gateway.mail.submission import MailSubmission
 from gateway.sms.message import IncomingSms
 from gateway.sms.smpp_making import smpp_settings
 from gateway.sms.transceiver import SmsTransceiver
@@ -133,15 +134,4 @@ def mail_submission(settings: Mail) -> MailSubmission:
         context = client_context(settings.trust_anchors)
     except OSError:
         raise ConfigError("mail.trust_anchors", "cannot be read as PEM certificates") from None
-    return MailSubmission(
-        MailSettings(
-            host=settings.host,
-            port=settings.port,
-            tls=settings.tls,
-            sender=settings.sender,
-            user=settings.user,
-            password=password,
-            timeout=settings.timeout_seconds,
-        ),
-        context,
-    )
+    return MailSubmission(mail_settings(settings, settings.sender, password), context)

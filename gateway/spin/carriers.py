@@ -111,7 +111,9 @@ class Carriers:
                 return False
             text = fallback_text(sending.caller, sending.service, self._locale)
             token = await sending.sign(self._mms_x5c)
-            await self._mms.send(sending.source, sending.number, text, token)
+            # A name may be shown beside short messages; an MMSC wants a number.
+            source = sending.source if sending.source.isdecimal() else sending.caller
+            await self._mms.send(source, sending.number, text, token)
             return True
         parts = await self._parts(carriage, sending, now)
         if not parts:

@@ -19,6 +19,9 @@ from gateway.config.load import ConfigError
 from gateway.config.root import Config
 from gateway.http.fetch import client_context
 from gateway.keys import Keys
+from gateway.mail.making import mail_settings
+from gateway.mail.submission import MailSubmission
+from gateway.mms.mail import MmscMail
 from gateway.mms.submission import MmscClient, MmscSettings
 from gateway.sms.carriers import Carrier, CarrierName, ChosenCarrier, Route
 from gateway.sms.message import IncomingSms
@@ -27,7 +30,7 @@ from gateway.sms.receipt_form import ReceiptForm
 from gateway.sms.smpp_making import smpp_settings
 from gateway.sms.template import RequestTemplate
 from gateway.sms.transceiver import SmsTransceiver
-from gateway.spin.carriers import Carriers, SmsSender
+from gateway.spin.carriers import Carriers, MmsSender, SmsSender
 from gateway.spin.kept_engines import KeptReferences
 from gateway.spin.originating import OriginatingSettings
 
@@ -98,10 +101,16 @@ def make_chosen_carrier(
     return ChosenCarrier(carriers, sms.order, routes)
 
 
-def make_mmsc(config: Config, spin: Spin, keys: Keys) -> MmscClient | None:
-    """Return the MMSC, if there is one."""
+def make_mmsc(config: Config, spin: Spin, keys: Keys) -> MmsSender | None:
+    """Return the MMSC, over MM7 or by mail, if there is one."""
     mms = spin.mms
     if mms is None:
+        return None
+    if mms.mail is not None:
+        mail = mail_settings(mms.mail, mms.mail.sender, keys.carriages.mms_mail_password or None)
+        submission = MailSubmission(mail, client_context(mms.mail.trust_anchors))
+        return MmscMail(submission, mms.mail.sender, mms.mail.recipient)
+    if mms.url is None:
         return None
     settings = MmscSettings(
         mms.url,

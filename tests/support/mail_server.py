@@ -18,7 +18,18 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from stir.certificates.issuing import Authority, issue_tls_certificate, make_root
 
-Mood = Literal["good", "no such mailbox", "busy", "slow", "drops", "rude goodbye"]
+Mood = Literal[
+    "good",
+    "no such mailbox",
+    "busy",
+    "slow",
+    "drops",
+    "rude goodbye",
+    # after the last octet of the mail
+    "full",
+    "slow to take it",
+    "drops at the end",
+]
 
 
 @dataclass
@@ -48,12 +59,19 @@ class Mailbox:
     async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
         return "421 I am leaving anyway" if self.mood == "rude goodbye" else "221 Bye"
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
+        if self.mood == "full":
+            return "552 5.2.2 no room"
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
         self.taken.append((str(envelope.mail_from), envelope.rcpt_tos, message))
         self.secured.append(session.ssl is not None)
+        if self.mood == "slow to take it":
+            await asyncio.sleep(30)
+        if self.mood == "drops at the end":
+            assert server.transport is not None
+            server.transport.close()
         return "250 OK"
 
     def authenticate(

@@ -181,7 +181,7 @@ async def test_without_the_password_nothing_is_read(authorization: str | None) -
         (b"x", {}, 400),
         (delivered(DELIVERY.replace("DeliverReq", "Other")), {}, 400),
         (delivered(content=CONTENT + b"x" * 400_001), {}, 413),
-        (delivered(), {"Content-Encoding": "gzip"}, 413),
+        (delivered(), {"Content-Encoding": "gzip"}, 415),
     ],
 )
 async def test_a_delivery_that_cannot_be_read_is_refused(
