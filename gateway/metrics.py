@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.trace import MessageTrace
@@ -19,47 +19,33 @@ _QUIET_SECONDS: Final = 30.0
 _log = structlog.get_logger("spingate.sip")
 
 
-class Metrics:
-    """The metrics of one gateway process, in a registry of its own."""
+class Exposition:
+    """Counters and gauges of one process, in a registry of its own.
 
-    def __init__(self) -> None:
+    prefix: what every name begins with.
+    """
+
+    def __init__(self, prefix: str = "spingate") -> None:
         self.registry = CollectorRegistry()
-        self.dropped = self._counter("sip_dropped", "SIP input dropped, by reason", "reason")
-        self.calls = self._counter(
-            "calls", "Calls ended, by direction and outcome", "direction", "outcome"
-        )
-        self.verdicts = self._counter(
-            "verdicts", "Verdicts on calls from peers, by reason", "reason"
-        )
-        self.connected = self._counter(
-            "connected_identities",
-            "Answers in which the called side said who it is, by reason",
-            "reason",
-        )
-        self.spared = self._counter(
-            "calls_spared",
-            "Calls that policy let pass and 'require' would have refused, by status",
-            "status",
-        )
-        self.discoveries = self._counter(
-            "discoveries", "Numbers looked up, by source and outcome", "source", "outcome"
-        )
-        self.media_events = self._counter(
-            "media_events", "Media legs connected and failed, by reason", "reason"
-        )
-        self.setup_seconds = Histogram(
-            "spingate_setup_seconds",
-            "From INVITE to ringing",
-            ("direction",),
-            registry=self.registry,
-        )
+        self._prefix = prefix
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"spingate_{name}", text, labels, registry=self.registry)
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        """Add a counter and return it."""
+        return Counter(f"{self._prefix}_{name}", text, labels, registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read at each scrape."""
-        Gauge(f"spingate_{name}", text, registry=self.registry).set_function(read)
+        Gauge(f"{self._prefix}_{name}", text, registry=self.registry).set_function(read)
+
+    def gauges(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        """Add a gauge that is read at each scrape, by label values."""
+        self._register(GaugeMetricFamily, name, text, labels, read)
 
     def counts(
         self,
@@ -69,30 +55,78 @@ class Metrics:
         read: Callable[[], Mapping[tuple[str, ...], int]],
     ) -> None:
         """Add a counter that is counted elsewhere and read at each scrape, by label values."""
-        self.registry.register(_Counts(f"spingate_{name}", text, labels, read))
+        self._register(CounterMetricFamily, name, text, labels, read)
 
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
-
-class _Counts(Collector):
-    """A counter whose numbers belong to somebody else."""
-
-    def __init__(
+    def _register(
         self,
+        kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
         name: str,
         text: str,
         labels: tuple[str, ...],
-        read: Callable[[], Mapping[tuple[str, ...], int]],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
     ) -> None:
+        self.registry.register(_Read(kind, f"{self._prefix}_{name}", text, labels, read))
+
+
+class Metrics(Exposition):
+    """The metrics of one gateway process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = self.counter("sip_dropped", "SIP input dropped, by reason", "reason")
+        self.calls = self.counter(
+            "calls", "Calls ended, by direction and outcome", "direction", "outcome"
+        )
+        self.verdicts = self.counter(
+            "verdicts", "Verdicts on calls from peers, by reason", "reason"
+        )
+        self.connected = self.counter(
+            "connected_identities",
+            "Answers in which the called side said who it is, by reason",
+            "reason",
+        )
+        self.spared = self.counter(
+            "calls_spared",
+            "Calls that policy let pass and 'require' would have refused, by status",
+            "status",
+        )
+        self.discoveries = self.counter(
+            "discoveries", "Numbers looked up, by source and outcome", "source", "outcome"
+        )
+        self.media_events = self.counter(
+            "media_events", "Media legs connected and failed, by reason", "reason"
+        )
+        self.setup_seconds = Histogram(
+            "spingate_setup_seconds",
+            "From INVITE to ringing",
+            ("direction",),
+            registry=self.registry,
+        )
+
+
+class _Read(Collector):
+    """A counter or gauge whose numbers belong to somebody else."""
+
+    def __init__(
+        self,
+        kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self._kind = kind
         self._name = name
         self._text = text
         self._labels = labels
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        family = self._kind(self._name, self._text, labels=self._labels)
         for values, count in self._read().items():
             family.add_metric(values, count)
         yield family

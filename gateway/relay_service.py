@@ -25,6 +25,7 @@ from gateway.http.ohttp_relay import KeptConnections, OhttpRelay
 from gateway.http.problem import problems
 from gateway.http.service_client import ServiceClient
 from gateway.keys import check_pair
+from gateway.metrics import Exposition
 from gateway.services import dns_resolver, server_context
 
 _log = structlog.get_logger("ohttp_relay")
@@ -99,6 +100,17 @@ class RelayService:
         stack.push_async_callback(self.listener.stop)
         for work, name in ((self._copies.follow(), "relay keys"), (self._tell(), "relay counts")):
             stack.callback(asyncio.create_task(work, name=name).cancel)
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what can be counted, for `operator_listener`: by target, and of whom nothing."""
+        text = "Requests, by target and outcome: forwarded, or the status of our answer"
+        exposition.counts("requests", text, ("target", "outcome"), lambda: self.relay.outcomes)
+        text = "How old the copy of a target's key configurations is; infinite: there is none"
+        exposition.gauges("keys_age_seconds", text, ("target",), self._copies.ages)
+
+    def health(self) -> str:
+        """Return "ok": a target that is away is no fault of the relay's."""
+        return "ok"
 
     async def stop(self) -> None:
         """Stop listening, and close everything."""

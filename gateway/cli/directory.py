@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,6 +22,7 @@ from gateway.cli import (
 )
 from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
 from gateway.cli.run import ConfigFile, Json, show_finding
+from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.directory import DirectoryConfig
 from gateway.config.load import load_file
@@ -52,6 +52,15 @@ def run(config: ConfigFile, as_json: Json = False) -> None:
         uvloop.run(_serve(service, settings, as_json))
     except ConfigError as error:
         usage_error(str(error))
+
+
+async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: bool) -> None:
+    told = f"Directory {settings.directory.url}"
+    more: dict[str, object] = {}
+    if service.enum is not None:
+        told += f", ENUM {service.enum.suffix} (DS {service.enum.ds[0]})"
+        more["enum_ds"] = service.enum.ds
+    await serve(service, "directory", settings.admin, told, as_json=as_json, more=lambda: more)
 
 
 @app.command()
@@ -107,24 +116,6 @@ def authority(
         emit_json({"folder": str(folder), "files": sorted(files)})
     else:
         console.print(f"{folder}: {', '.join(files)}", markup=False)
-
-
-async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: bool) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await service.start()
-    listener = service.listener
-    if as_json:
-        serving = {"event": "serving", "address": listener.host, "port": listener.port}
-        emit_json(serving | ({"enum_ds": service.enum.ds} if service.enum is not None else {}))
-    else:
-        console.print(f"Directory {settings.directory.url} at {listener.host}:{listener.port}")
-        if service.enum is not None:
-            console.print(f"ENUM {service.enum.suffix}, DS {service.enum.ds[0]}")
-    await stopped.wait()
-    await service.stop()
 
 
 directory_owner.add_commands(app)

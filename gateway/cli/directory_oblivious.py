@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
@@ -17,25 +14,16 @@ import uvloop
 from discovery.privacy.token_issuer import IssuerKey
 from gateway.cli.output import console, emit_json, usage_error
 from gateway.cli.run import ConfigFile, Json
+from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.load import load_file
 from gateway.config.oblivious_services import IssuerConfig, RelayConfig
-from gateway.http.listener import HttpListener
 from gateway.log import configure_logs
 from gateway.relay_service import RelayService
 from gateway.token_issuer.service import TokenIssuerService, key_folder
 
 _OWNER_ONLY: Final = 0o077
 _DAY: Final = 86_400
-
-
-class _Service(Protocol):
-    @property
-    def listener(self) -> HttpListener: ...
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 def issuer(config: ConfigFile, as_json: Json = False) -> None:
@@ -46,7 +34,9 @@ def issuer(config: ConfigFile, as_json: Json = False) -> None:
         configure_logs(settings.log)
         service = TokenIssuerService(settings)
         told = f"Token issuer {settings.issuer.name}"
-        uvloop.run(_serve(service, told, as_json, reload=service.reload))
+        uvloop.run(
+            serve(service, "issuer", settings.admin, told, as_json=as_json, reload=service.reload)
+        )
     except ConfigError as error:
         usage_error(str(error))
 
@@ -57,7 +47,9 @@ def relay(config: ConfigFile, as_json: Json = False) -> None:
         settings = load_file(config, RelayConfig)
         configure_logs(settings.log)
         names = ", ".join(target.name for target in settings.target)
-        uvloop.run(_serve(RelayService(settings), f"Relay to {names}", as_json))
+        service = RelayService(settings)
+        told = f"Relay to {names}"
+        uvloop.run(serve(service, "relay", settings.admin, told, as_json=as_json))
     except ConfigError as error:
         usage_error(str(error))
 
@@ -120,27 +112,6 @@ def _times(key: IssuerKey) -> str:
 
     until = "" if key.issue_until == float("inf") else f", signs until {date(key.issue_until)}"
     return f"from {date(key.not_before)}{until} UTC"
-
-
-async def _serve(
-    service: _Service, told: str, as_json: bool, *, reload: Callable[[], None] | None = None
-) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    if reload is not None:
-        loop.add_signal_handler(signal.SIGHUP, reload)
-    await service.start()
-    try:
-        place = {"address": service.listener.host, "port": service.listener.port}
-        if as_json:
-            emit_json({"event": "serving", **place})
-        else:
-            console.print(f"{told} at {place['address']}:{place['port']}")
-        await stopped.wait()
-    finally:
-        await service.stop()
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
-import signal
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +13,7 @@ import uvloop
 from discovery.privacy.voprf import SEED_OCTETS
 from gateway.cli.output import console, emit_json, usage_error
 from gateway.cli.run import ConfigFile, Json
+from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.files import read_secret
 from gateway.config.load import load_file
@@ -40,7 +39,8 @@ def evaluator(config: ConfigFile, as_json: Json = False) -> None:
         settings = load_file(config, EvaluatorConfig)
         configure_logs(settings.log)
         service = EvaluatorService(settings)
-        uvloop.run(_serve(service, f"Evaluator {settings.evaluator.url}", as_json))
+        told = f"Evaluator {settings.evaluator.url}"
+        uvloop.run(serve(service, "evaluator", settings.admin, told, as_json=as_json))
     except ConfigError as error:
         usage_error(str(error))
 
@@ -52,7 +52,8 @@ def buckets(config: ConfigFile, as_json: Json = False) -> None:
         settings = load_file(config, BucketsConfig)
         configure_logs(settings.log)
         service = BucketsService(settings)
-        uvloop.run(_serve(service, f"Bucket store {settings.buckets.url}", as_json))
+        told = f"Bucket store {settings.buckets.url}"
+        uvloop.run(serve(service, "buckets", settings.admin, told, as_json=as_json))
     except ConfigError as error:
         usage_error(str(error))
 
@@ -79,20 +80,3 @@ def evaluator_key(
         emit_json({"file": str(file), "generation": keys.generation, "keys": str(keys)})
     else:
         console.print(str(keys), markup=False, soft_wrap=True)
-
-
-async def _serve(service: EvaluatorService | BucketsService, told: str, as_json: bool) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await service.start()
-    try:
-        listener = service.listener
-        if as_json:
-            emit_json({"event": "serving", "address": listener.host, "port": listener.port})
-        else:
-            console.print(f"{told} at {listener.host}:{listener.port}")
-        await stopped.wait()
-    finally:
-        await service.stop()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +13,15 @@ from discovery.log.cosignature import Cosigner
 from discovery.log.note import VerifierKey, parse_verifier
 from discovery.log.reason import LogRefused
 from discovery.log.witness import Witness
-from gateway.cli.output import console, emit_json, usage_error
+from gateway.cli.output import usage_error
 from gateway.cli.run import Json
+from gateway.cli.serving import serve
 from gateway.config import ConfigError
+from gateway.config.root import Admin
 from gateway.directory_log.keys import own_key
 from gateway.directory_log.witness_server import WitnessServer, WitnessStore
 from gateway.http.listener import HttpListener
+from gateway.metrics import Exposition
 from gateway.services import server_context
 
 
@@ -36,6 +37,13 @@ def witness(
         Path | None, typer.Option(help="PEM chain for HTTPS; none only on this machine.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="PEM private key of the certificate.")] = None,
+    admin_port: Annotated[
+        int | None, typer.Option(help="Port for metrics and health.", min=1, max=65_535)
+    ] = None,
+    admin_address: Annotated[str, typer.Option(help="Address of --admin-port.")] = "127.0.0.1",
+    admin_token_file: Annotated[
+        Path | None, typer.Option(help="File whose first line opens --admin-port.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a witness until it is told to stop; its public key is printed first."""
@@ -51,24 +59,47 @@ def witness(
         server = WitnessServer(Witness(cosigner, logs), WitnessStore(state))
         tls = server_context(certificate, key) if certificate and key else None
         listener = HttpListener(server.application(), address, port, tls=tls)
-        uvloop.run(_serve(listener, str(cosigner.verifier), as_json))
+        service, shown = _WitnessService(server, listener), str(cosigner.verifier)
+        admin = _admin(admin_port, admin_address, admin_token_file)
+        uvloop.run(
+            serve(
+                service,
+                "witness",
+                admin,
+                f"Witness {shown}",
+                as_json=as_json,
+                more=lambda: {"key": shown},
+            )
+        )
     except LogRefused as error:
         usage_error(f"--log-key: {error.detail}")
     except (ConfigError, ValueError, OSError) as error:
         usage_error(str(error))
 
 
-async def _serve(listener: HttpListener, key: str, as_json: bool) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await listener.start()
-    try:
-        if as_json:
-            place = {"address": listener.host, "port": listener.port}
-            emit_json({"event": "serving", "key": key, **place})
-        else:
-            console.print(f"Witness {key} at {listener.host}:{listener.port}", soft_wrap=True)
-        await stopped.wait()
-    finally:
-        await listener.stop()
+def _admin(port: int | None, address: str, token_file: Path | None) -> Admin | None:
+    if (port is None) != (token_file is None):
+        raise ValueError("--admin-port and --admin-token-file go together")
+    ipaddress.ip_address(address)
+    return None if port is None else Admin(address=address, port=port, token_file=token_file)
+
+
+class _WitnessService:
+    """A witness behind its listener."""
+
+    def __init__(self, server: WitnessServer, listener: HttpListener) -> None:
+        self._server = server
+        self.listener = listener
+
+    async def start(self) -> None:
+        await self.listener.start()
+
+    async def stop(self) -> None:
+        await self.listener.stop()
+
+    def measure(self, exposition: Exposition) -> None:
+        text = "Checkpoints to cosign, by log and outcome"
+        exposition.counts("checkpoints", text, ("log", "outcome"), lambda: self._server.outcomes)
+
+    def health(self) -> str:
+        return "ok"

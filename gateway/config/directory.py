@@ -22,7 +22,7 @@ from gateway.config.discovery import Dns, Smpp
 from gateway.config.enum_publishing import EnumPublishing
 from gateway.config.mail import SubmissionServer
 from gateway.config.oob import ServiceUrl
-from gateway.config.root import Log
+from gateway.config.root import Admin, Log
 from gateway.config.split_storage import EXAMPLES as SPLIT_EXAMPLES
 from gateway.config.split_storage import SHOWN as SPLIT_SHOWN
 from gateway.config.split_storage import SplitStorageFilling
@@ -256,6 +256,9 @@ class DirectoryConfig(Section):
         default=None, description="Publishing opted-in numbers over DNS; absent: none."
     )
     dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
+    admin: Admin | None = Field(
+        default=None, description="Metrics and health for the operator; absent: none."
+    )
     log: Log = Field(default=Log(), description="Logs.")
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ from gateway.config.base import (
 )
 from gateway.config.discovery import Dns
 from gateway.config.oob import ServiceUrl
-from gateway.config.root import Log
+from gateway.config.root import Admin, Log
 
 _GATEWAY_PATH: Final = "/.well-known/ohttp-gateway"
 
@@ -98,6 +98,9 @@ class IssuerConfig(Section):
     client: tuple[IssuerClient, ...] = Field(
         min_length=1, max_length=10_000, description="Who may have tokens, and how many."
     )
+    admin: Admin | None = Field(
+        default=None, description="Metrics and health for the operator; absent: none."
+    )
     log: Log = Field(default=Log(), description="Logs.")
 
     @model_validator(mode="after")
@@ -168,6 +171,9 @@ class RelayConfig(Section):
         min_length=1, max_length=64, description="Where requests may go, and nowhere else."
     )
     dns: Dns = Field(default=Dns(), description="The DNS servers asked.")
+    admin: Admin | None = Field(
+        default=None, description="Metrics and health for the operator; absent: none."
+    )
     log: Log = Field(default=Log(), description="Logs, which never name a client.")
 
     @model_validator(mode="after")

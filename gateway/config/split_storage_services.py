@@ -22,7 +22,7 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.oob import ServiceUrl
-from gateway.config.root import Log
+from gateway.config.root import Admin, Log
 from gateway.config.split_storage import MAX_GENERATIONS
 
 
@@ -131,6 +131,9 @@ class EvaluatorConfig(Section):
     """Everything `spingate directory evaluator` reads."""
 
     evaluator: Evaluator = Field(description="Server A of split storage.")
+    admin: Admin | None = Field(
+        default=None, description="Metrics and health for the operator; absent: none."
+    )
     log: Log = Field(default=Log(), description="Logs.")
 
 
@@ -182,6 +185,9 @@ class BucketsConfig(Section):
     """Everything `spingate directory buckets` reads."""
 
     buckets: Buckets = Field(description="Server B of split storage.")
+    admin: Admin | None = Field(
+        default=None, description="Metrics and health for the operator; absent: none."
+    )
     log: Log = Field(default=Log(), description="Logs.")
 
 

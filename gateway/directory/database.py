@@ -7,6 +7,7 @@ the lock when it begins, on PostgreSQL by an advisory lock. Several processes ma
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class DirectoryUnavailable(Exception):
 class Database:
     """Connections for reading and for writing.
 
+    `failing` says what the last one failed of, empty where it did not; `faults` counts that.
     `point_reads` reads by a key without a thread between, None where the database is no file.
     url: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`; readers and,
     on PostgreSQL, writers: connections of each kind. Raises ValueError for another URL or a driver
@@ -50,6 +52,8 @@ class Database:
         self.is_sqlite = parsed.drivername == _SQLITE_SCHEMES
         self.file = Path(parsed.database or "") if self.is_sqlite else None
         self._url = parsed
+        self.failing = ""
+        self.faults: Counter[tuple[str, ...]] = Counter()
         try:
             self._errors = driver_errors(postgresql=not self.is_sqlite)
             self._reader = self._engine(isolation_level="AUTOCOMMIT", pool_size=readers)
@@ -86,7 +90,7 @@ class Database:
         except NewerSchema as error:
             raise DirectoryUnavailable(str(error)) from None
         except self._errors as error:
-            raise DirectoryUnavailable(cause_of(error)) from None
+            raise self.failed(error) from None
         finally:
             await engine.dispose()
 
@@ -96,8 +100,9 @@ class Database:
         try:
             async with self._reader.connect() as connection:
                 yield connection
+            self.failing = ""
         except self._errors as error:
-            raise DirectoryUnavailable(cause_of(error)) from None
+            raise self.failed(error) from None
 
     @asynccontextmanager
     async def writing(self, key: str) -> AsyncIterator[AsyncConnection]:
@@ -109,8 +114,9 @@ class Database:
             async with self._writer.begin() as connection:
                 await self._lock(connection, key)
                 yield connection
+            self.failing = ""
         except self._errors as error:
-            raise DirectoryUnavailable(cause_of(error)) from None
+            raise self.failed(error) from None
 
     @asynccontextmanager
     async def counting(self) -> AsyncIterator[AsyncConnection]:
@@ -122,8 +128,22 @@ class Database:
             async with self._writer.begin() as connection:
                 await connection.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield connection
+            self.failing = ""
         except self._errors as error:
-            raise DirectoryUnavailable(cause_of(error)) from None
+            raise self.failed(error) from None
+
+    def failed(self, error: BaseException) -> DirectoryUnavailable:
+        """Count what a driver raised, and return what to raise for it."""
+        self.failing = cause_of(error)
+        self.faults[(self.failing,)] += 1
+        return DirectoryUnavailable(self.failing)
+
+    def octets(self) -> int:
+        """Return the size of the file, 0 where it is none or cannot be looked at."""
+        try:
+            return self.file.stat().st_size if self.file is not None else 0
+        except OSError:
+            return 0
 
     async def close(self) -> None:
         """Close every connection."""

@@ -41,7 +41,8 @@ Unproven = Literal["too long", "log unreadable", "not published"]
 class Lookups:
     """Answers lookups; `directory` is our URL, `wall_clock` gives epoch seconds.
 
-    `unproven` counts logged records that were returned without their proof, by why.
+    `statuses` counts answers by what they say; `unproven` logged records that were returned
+    without their proof, by why.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Lookups:
         self._wall_clock = wall_clock
         self.answered = 0
         self.signed = 0
+        self.statuses: Counter[tuple[str, ...]] = Counter()
         self.unproven: Counter[tuple[str, ...]] = Counter()
         self._told_at = float("-inf")
 
@@ -85,6 +87,7 @@ class Lookups:
         ]
         self.answered += 1
         self.signed += 1
+        self.statuses[(str(status),)] += 1
         return self._built(answer, logged)
 
     def _built(self, answer: Answer, records: Sequence[LoggedRecord]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -65,6 +66,9 @@ class Tokens:
         self._challenge = ", ".join(format_challenge(challenge, key) for challenge, key in made)
         self._wall_clock = wall_clock
         self._spent = spent
+        # By fault, and "spent" where a token came a second time.
+        self.refused: Counter[tuple[str, ...]] = Counter()
+        self.redeemed = 0
 
     @property
     def challenge(self) -> str | None:
@@ -73,9 +77,15 @@ class Tokens:
     async def redeem(self, authorization: str) -> bool:
         try:
             good = self._verifier.check(parse_authorization(authorization), self._wall_clock())
-        except PrivacyError:
+        except PrivacyError as error:
+            self.refused[(str(error.fault),)] += 1
             return False
-        return await self._spent.spend(good.key_id, good.nonce)
+        fresh = await self._spent.spend(good.key_id, good.nonce)
+        if fresh:
+            self.redeemed += 1
+        else:
+            self.refused[("spent",)] += 1
+        return fresh
 
 
 class RotatingKeys:

@@ -32,6 +32,15 @@ from gateway.directory.making import (
     sms_source,
     sms_transceiver,
 )
+from gateway.directory.measures import (
+    measure_access,
+    measure_challenges,
+    measure_changes,
+    measure_database,
+    measure_lookups,
+    measure_oblivious,
+    measure_tokens,
+)
 from gateway.directory.oblivious import (
     ObliviousService,
     PublishedFiles,
@@ -47,6 +56,7 @@ from gateway.directory_log.kept import PREFIX, KeptLog
 from gateway.enum_server.server import EnumServer
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import GATEWAY_PATH
+from gateway.metrics import Exposition
 from gateway.services import server_context
 from gateway.split_storage.filling import Filling
 from stir.oob.rate import Rate
@@ -119,6 +129,7 @@ class DirectoryService:
         self.lookups = Lookups(self.records, self._log, keys.signer, section.url, wall_clock)
         self._quotas = LookupQuotas(self._database, wall_clock)
         tokens = make_tokens(config, self._database, wall_clock)
+        self._tokens = tokens
         self._spent = tokens[1] if tokens is not None else None
         self.access = LookupAccess(
             keys.peers, wall_clock, self._quotas, redeemer=tokens[0] if tokens is not None else None
@@ -154,6 +165,7 @@ class DirectoryService:
         if config.enum is not None:
             self.enum = enum_server(config.enum, keys.zone, self.records, wall_clock)
         self._stack = AsyncExitStack()
+        self._counted = 0
 
     def description(self) -> Mapping[str, object]:
         """Return the document of /.well-known/spin-dp."""
@@ -170,6 +182,31 @@ class DirectoryService:
             "log": self._log.verifier_key,
             "log_labels": self._log.label_key,
         }
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what can be counted, for `operator_listener`."""
+        measure_lookups(exposition, self.lookups)
+        measure_access(exposition, self.access)
+        measure_changes(exposition, self.registry, self.api, lambda: self._counted)
+        measure_database(exposition, self._database)
+        if self._tokens is not None:
+            measure_tokens(exposition, *self._tokens)
+        if self._oblivious is not None:
+            measure_oblivious(exposition, self._oblivious.server)
+        if self.authority is not None:
+            measure_challenges(exposition, self.authority, self.messages)
+        if self._kept_log is not None:
+            self._kept_log.measure(exposition)
+        if self.filling is not None:
+            self.filling.measure(exposition)
+        if self.enum is not None:
+            self.enum.measure(exposition)
+
+    def health(self) -> str:
+        """Return "ok", or what is wrong in a word or two."""
+        if self._kept_log is not None and self._kept_log.halted:
+            return "log halted"
+        return "database unavailable" if self._database.failing else "ok"
 
     async def start(self) -> None:
         """Open the database and listen."""
@@ -197,6 +234,8 @@ class DirectoryService:
         if self.authority is not None:
             await self.authority.sweep()
         await self.registry.enter_missing()
+        if self._config.admin is not None:  # of many records that takes a while
+            self._counted = await self.records.count()
 
     async def open(self) -> None:
         """Open the database without listening; `stop` closes it."""

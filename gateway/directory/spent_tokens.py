@@ -34,7 +34,6 @@ from sqlalchemy import (
 )
 
 from gateway.directory.database import Database, DirectoryUnavailable, metadata
-from gateway.directory.database_errors import cause_of
 
 _DIGEST_OCTETS: Final = 16
 _BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
@@ -94,11 +93,16 @@ class SpentTokens:
         self._key_numbers = tuple(sorted({_number(key_id) for key_id in key_ids}))
         self._max_spent = max_spent
         file = database.file
-        self._writer: _Writer = _Postgresql(database) if file is None else _Sqlite(file)
+        self._writer: _Writer = _Postgresql(database) if file is None else _Sqlite(database, file)
         self._waiting: list[tuple[Spent, asyncio.Future[bool]]] = []
         self._task: asyncio.Task[None] | None = None
         self._kept = 0
         self._added: defaultdict[int, int] = defaultdict(int)
+
+    @property
+    def kept(self) -> int:
+        """How many are remembered, of all keys."""
+        return self._kept + sum(self._added.values())
 
     async def open(self, now: float) -> None:
         """Note which keys are taken. Raises DirectoryUnavailable."""
@@ -109,7 +113,7 @@ class SpentTokens:
 
         Raises DirectoryUnavailable: the database is, or is full, or too many wait.
         """
-        if self._kept + sum(self._added.values()) >= self._max_spent:
+        if self.kept >= self._max_spent:
             raise DirectoryUnavailable(
                 f"{self._max_spent} spent tokens are kept: oblivious.max_spent_tokens"
             )
@@ -211,7 +215,8 @@ class _Sqlite:
     What is written is moved from the journal into the file, which does sync, in the thread.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, database: Database, file: Path) -> None:
+        self._database = database
         self._file = file
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spent tokens")
         self._here: sqlite3.Connection | None = None
@@ -232,7 +237,7 @@ class _Sqlite:
         try:
             return await loop.run_in_executor(self._thread, self._add_patiently, spent)
         except sqlite3.Error as error:
-            raise DirectoryUnavailable(cause_of(error)) from None
+            raise self._database.failed(error) from None
 
     def close(self) -> None:
         self._thread.submit(self._close_there)

@@ -28,6 +28,7 @@ from gateway.directory_log.witness_client import WitnessClient
 from gateway.http.fetch import client_context
 from gateway.http.service_client import ServiceClient
 from gateway.keys import derived_key
+from gateway.metrics import Exposition
 from gateway.services import dns_resolver
 
 PREFIX: Final = "/log"
@@ -74,6 +75,15 @@ class KeptLog:
         )
         self.application: web.Application = log_application(store)
         self.files = LogFiles(store)
+
+    @property
+    def halted(self) -> str:
+        """Why the log signs nothing any more; empty while it does."""
+        return self._log.halted
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what can be counted."""
+        self._log.measure(exposition)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

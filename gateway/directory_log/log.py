@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -23,6 +23,7 @@ from discovery.log.note import NoteSigner, SignatureLine
 from discovery.log.reason import LogRefusal, LogRefused
 from gateway.directory.database import DirectoryUnavailable
 from gateway.directory_log.store import LogCorrupted, LogStore
+from gateway.metrics import Exposition
 
 _log = structlog.get_logger("directory_log")
 _T = TypeVar("_T")
@@ -88,9 +89,11 @@ class DirectoryLog:
         self._wake = asyncio.Event()
         self._grown = asyncio.Event()
         self._published = asyncio.Condition()
-        self._published_at = float("-inf")
+        self._published_at = self._shown_at = float("-inf")
         self._running = False
         self.halted = ""
+        # By witness, and what it said to a checkpoint.
+        self.cosigned: Counter[tuple[str, ...]] = Counter()
 
     @property
     def store(self) -> LogStore:
@@ -232,7 +235,7 @@ class DirectoryLog:
         except OSError as error:
             _log.error("checkpoint not published", detail=error.strerror)
             return False
-        self._published_at = self._wall_clock()
+        self._published_at = self._shown_at = self._wall_clock()
         async with self._published:
             self._published.notify_all()
         return True
@@ -241,14 +244,40 @@ class DirectoryLog:
         self, witness: WitnessAsked, committed: SignedCheckpoint
     ) -> SignatureLine | None:
         try:
-            return await witness.cosign(committed, self._store)
+            line = await witness.cosign(committed, self._store)
         except LogRefused as error:
+            self.cosigned[witness.name, str(error.reason)] += 1
             if error.reason in _FATAL:
                 self.halted = f"{witness.name} has seen another tree of this log: {error.detail}"
                 _log.error("log halted", witness=witness.name, reason=str(error.reason))
             else:
                 _log.warning("not cosigned", witness=witness.name, reason=str(error.reason))
             return None
+        self.cosigned[witness.name, "cosigned"] += 1
+        return line
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what an operator watches: a log that stands still is not seen from outside."""
+        exposition.gauge("log_entries", "Entries of the log", lambda: self._store.size)
+        exposition.gauge(
+            "log_published_entries",
+            "Entries that the published checkpoint covers",
+            lambda: shown.checkpoint.size if (shown := self._store.published) else 0,
+        )
+        exposition.gauge(
+            "log_checkpoint_age_seconds",
+            "Since the checkpoint was published last; infinite before the first time",
+            lambda: self._wall_clock() - self._shown_at,
+        )
+        exposition.gauge(
+            "log_cosignatures",
+            "Witnesses that have cosigned the published checkpoint",
+            lambda: len(shown.note.signatures) - 1 if (shown := self._store.published) else 0,
+        )
+        exposition.gauge("log_waiting", "Entries that wait", lambda: len(self._waiting))
+        exposition.gauge("log_halted", "Whether it signs nothing more", lambda: bool(self.halted))
+        text = "Checkpoints shown to witnesses, by what they said"
+        exposition.counts("log_witnessed", text, ("witness", "outcome"), lambda: self.cosigned)
 
     def _covers(self, index: int) -> bool:
         published = self._store.published

@@ -7,6 +7,7 @@ import errno
 import os
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -77,7 +78,10 @@ class WitnessStore:
 
 
 class WitnessServer:
-    """Serves a witness. wall_clock: epoch seconds."""
+    """Serves a witness. wall_clock: epoch seconds.
+
+    `outcomes` counts what was asked, by log (empty for one that is not known) and outcome.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class WitnessServer:
         self._witness = witness
         self._store = store
         self._wall_clock = wall_clock
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
         # Known logs only: nobody can make it grow.
         self._locks = {origin: asyncio.Lock() for origin in witness.origins}
 
@@ -104,6 +109,7 @@ class WitnessServer:
                 body = await request.read()
         except TimeoutError:
             raise Problem(408) from None
+        origin = ""
         try:
             asked = parse_add_checkpoint(body)
             origin = self._witness.admit(asked)
@@ -113,12 +119,16 @@ class WitnessServer:
                 if tree != latest:
                     await asyncio.shield(asyncio.to_thread(self._store.store, origin, tree))
         except SizeConflict as conflict:
+            self.outcomes[origin, "size conflict"] += 1
             text = f"{conflict.size}\n".encode()
             return web.Response(status=409, body=text, content_type=SIZE_TYPE)
         except LogRefused as error:
+            self.outcomes[origin, str(error.reason)] += 1
             _log.warning("not cosigned", reason=str(error.reason), detail=error.detail)
             raise Problem(STATUS[error.reason], error.detail) from None
         except OSError as error:
+            self.outcomes[origin, "not stored"] += 1
             _log.error("witness cannot store", detail=error.strerror)
             raise Problem(503, "the witness cannot store what it has seen") from None
+        self.outcomes[origin, "cosigned"] += 1
         return web.Response(body=str(line).encode(), content_type="text/plain", charset="utf-8")

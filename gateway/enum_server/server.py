@@ -19,6 +19,7 @@ import structlog
 from discovery.enum.naptr import Rule
 from discovery.enum.publishing.zone import PublishedZone, reply_to
 from gateway.enum_server.response_rate import Allowance, ResponseRate
+from gateway.metrics import Exposition
 
 _log = structlog.get_logger("enum_server")
 _MAX_QUERY: Final = 1_232
@@ -102,6 +103,15 @@ class EnumServer:
     def ds(self) -> tuple[str, ...]:
         """The DS records that others pin, the signing key's first."""
         return self._zone.ds()
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add how questions ended."""
+        exposition.counts(
+            "enum_questions",
+            "Questions over DNS, by outcome",
+            ("outcome",),
+            lambda: {(outcome,): count for outcome, count in self.counts.items()},
+        )
 
     async def start(self) -> None:
         """Open both sockets; raises OSError."""

@@ -36,13 +36,31 @@ def admin_application(
     `health` says anything but "ok".
     """
     routes = list(routes)
-    application = web.Application(middlewares=[problems, _authorised(token)])
-    application.router.add_get("/metrics", _metrics(exposition))
+    document = description(state, cache=any("/cache/" in route.path for route in routes))
+    application = _application(token, exposition, document, health)
     application.router.add_get("/v1/{name}", _show(state))
     application.router.add_post("/v1/discover", _look_up(discover))
-    application.router.add_get("/healthz", _tell_health(health))
     application.router.add_routes(routes)
-    document = description(state, cache=any("/cache/" in route.path for route in routes))
+    return application
+
+
+def service_application(
+    token: str, exposition: Callable[[], bytes], health: Callable[[], str]
+) -> web.Application:
+    """Return the application of a service beside the gateway: GET /metrics, /healthz and
+    /openapi.json, as `admin_application` has them."""
+    return _application(token, exposition, description((), discover=False), health)
+
+
+def _application(
+    token: str,
+    exposition: Callable[[], bytes],
+    document: dict[str, object],
+    health: Callable[[], str],
+) -> web.Application:
+    application = web.Application(middlewares=[problems, _authorised(token)])
+    application.router.add_get("/metrics", _metrics(exposition))
+    application.router.add_get("/healthz", _tell_health(health))
     application.router.add_get("/openapi.json", _describe(document))
     return application
 

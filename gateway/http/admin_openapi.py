@@ -69,8 +69,13 @@ def _post(summary: str, body: Schema, answer: Schema) -> Schema:
 _HEALTH: Final = _json(_object({"status": _TEXT}))
 
 
-def description(names: Iterable[str], *, cache: bool) -> dict[str, object]:
-    """Return the description for states of these names; cache: with the certificate cache."""
+def description(
+    names: Iterable[str], *, cache: bool = False, discover: bool = True
+) -> dict[str, object]:
+    """Return the description for states of these names.
+
+    cache: with the certificate cache; discover: with looking numbers up.
+    """
     paths: dict[str, object] = {
         "/metrics": _get(
             "Counters and gauges",
@@ -78,24 +83,15 @@ def description(names: Iterable[str], *, cache: bool) -> dict[str, object]:
         ),
         "/healthz": {
             "get": {
-                "summary": "Whether the gateway is well",
+                "summary": "Whether all is well",
                 "security": [],
                 "responses": {"200": _HEALTH, "503": {**_HEALTH, "description": "Not well"}},
             }
         },
         "/openapi.json": _get("This description", _json({"type": "object"})),
-        "/v1/discover": _post(
-            "Look a number up, as a call would",
-            _object(
-                {
-                    "number": _TEXT,
-                    "service": {"enum": ["voice", "video", "message"]},
-                    "from": _TEXT,
-                }
-            ),
-            {"type": "object"},
-        ),
     }
+    if discover:
+        paths["/v1/discover"] = _DISCOVER
     for name in names:
         listed = {name: {"type": "array", "items": {"type": "object"}}}
         paths[f"/v1/{name}"] = _get(f"What is held of {name}", _json(_object(listed)))
@@ -110,6 +106,11 @@ def description(names: Iterable[str], *, cache: bool) -> dict[str, object]:
     }
 
 
+_DISCOVER: Final = _post(
+    "Look a number up, as a call would",
+    _object({"number": _TEXT, "service": {"enum": ["voice", "video", "message"]}, "from": _TEXT}),
+    {"type": "object"},
+)
 _CACHE: Final[Schema] = {
     "/v1/cache/import": _post(
         "Put certificates into the cache",

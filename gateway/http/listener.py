@@ -130,6 +130,11 @@ class HttpListener:
             del self._sources[source]
 
     @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
     def lifetime(self) -> float:
         return self._limits.lifetime
 

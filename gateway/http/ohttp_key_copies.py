@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -35,10 +36,17 @@ class KeyCopies:
         self._client = client
         self._period = period
         self._copies: dict[str, bytes] = {}
+        self._fetched_at: dict[str, float] = {}
 
     def get(self, name: str) -> bytes | None:
         """Return the copy of a gateway's `application/ohttp-keys`; None where there is none yet."""
         return self._copies.get(name)
+
+    def ages(self) -> dict[tuple[str, ...], float]:
+        """Return how old each copy is in seconds, infinite where there is none."""
+        now = time.monotonic()
+        never = float("-inf")
+        return {(name,): now - self._fetched_at.get(name, never) for name in self._urls}
 
     async def fetch(self, name: str) -> bool:
         """Fetch one anew; where that fails the copy there is stays, and False is returned."""
@@ -56,6 +64,7 @@ class KeyCopies:
             _log.warning("no key configurations", culprit=host, error=str(error))
             return False
         self._copies[name] = fetched.body
+        self._fetched_at[name] = time.monotonic()
         return True
 
     async def follow(self) -> None:

@@ -89,6 +89,8 @@ class OhttpRelay:
         self._ages = ConnectionAges()
         self.forwarded = 0
         self.refused: Counter[int] = Counter()
+        # By target, and what became of it: "forwarded", or the status of our answer.
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
 
     def add_to(self, application: web.Application) -> None:
         """Add the resource to an application that has the `problems` middleware."""
@@ -110,11 +112,16 @@ class OhttpRelay:
         return self._ages.retire(request, answer)
 
     async def _post(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        target = name if name in self._gateways else ""  # never a name that strangers made up
         try:
-            return self._ages.retire(request, await self._forward(request))
+            answer = await self._forward(request)
         except Problem as problem:
             self.refused[problem.status] += 1
+            self.outcomes[target, str(problem.status)] += 1
             raise
+        self.outcomes[target, "forwarded"] += 1
+        return self._ages.retire(request, answer)
 
     def _admit(self, request: web.Request) -> str:
         """Return the URL behind the name. Raises Problem: 403, 404, 429."""

@@ -65,6 +65,7 @@ class BucketStore:
     """
 
     def __init__(self, path: Path, *, max_entries: int) -> None:
+        self._path = path
         self._max_entries = max_entries
         self._lock = threading.Lock()
         try:
@@ -158,6 +159,13 @@ class BucketStore:
             )
         self.entries -= gone.rowcount
         return gone.rowcount
+
+    def octets(self) -> int:
+        """Return the size of the file, 0 where it cannot be looked at."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Close the file."""

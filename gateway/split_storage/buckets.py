@@ -34,11 +34,13 @@ from gateway.config.files import read_secret
 from gateway.config.load import ConfigError
 from gateway.config.split_storage_services import BucketsConfig
 from gateway.directory.bodies import json_response
+from gateway.directory.measures import measure_oblivious
 from gateway.http.callback import bearer_of
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import read_octets
 from gateway.http.problem import Handler, Problem, problems
 from gateway.keys import check_pair, derived_key
+from gateway.metrics import Exposition
 from gateway.services import server_context
 from gateway.split_storage.bucket_store import (
     BucketStore,
@@ -90,6 +92,8 @@ class BucketsService:
         self._reads = TokenBuckets(Rate(section.reads_per_second, section.reads_burst))
         self._failures = TokenBuckets(Rate(0.5, 20.0))
         self.outcomes: Counter[tuple[str, ...]] = Counter()
+        self._faults = 0
+        self._failing = False
         state = section.state_directory
         self._encapsulated = Encapsulated(
             state, "buckets", section.key_days, self._inner, host_of(section.url), wall_clock
@@ -121,6 +125,36 @@ class BucketsService:
             ],
             "ohttp": self._encapsulated.described(self._section.url),
         }
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what can be counted, for `operator_listener`."""
+        text = "Reads and writes, by kind and outcome; a put counts its entries"
+        exposition.counts("requests", text, ("kind", "outcome"), lambda: self.outcomes)
+        exposition.counts(
+            "served_bytes", "Octets of buckets given out", (), lambda: {(): self._served()}
+        )
+        measure_oblivious(exposition, self._encapsulated.server)
+        store = self.store
+        exposition.gauge("entries", "Entries kept, of all generations", lambda: store.entries)
+        exposition.gauge("database_bytes", "Size of the database's file", store.octets)
+        exposition.gauges(
+            "prefix_bits",
+            "Bits of the prefix, by generation of keys",
+            ("generation",),
+            lambda: {(name,): held.bits for name, held in store.generations.items()},
+        )
+        exposition.gauges(
+            "complete",
+            "Whether a generation has all there is",
+            ("generation",),
+            lambda: {(name,): held.complete for name, held in store.generations.items()},
+        )
+        text = "Statements that failed"
+        exposition.counts("database_errors", text, (), lambda: {(): self._faults})
+
+    def health(self) -> str:
+        """Return "ok", or what is wrong in a word or two."""
+        return "database unavailable" if self._failing else "ok"
 
     async def start(self) -> None:
         """Listen."""
@@ -261,12 +295,23 @@ class BucketsService:
             raise Problem(429, "too many requests of nobody known", headers={"Retry-After": "60"})
         raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
 
+    def _served(self) -> int:
+        given = self.outcomes["read", "given"] + self.outcomes["read inside", "given"]
+        return given * BUCKET_OCTETS
+
     def _told(self) -> web.Response:
         """Answer with the instance: another one means that everything was lost."""
         return json_response({"instance": self.store.instance})
 
     async def _run(self, work: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            done = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except StoreUnavailable:
+            self._faults += 1
+            self._failing = True
+            raise
+        self._failing = False
+        return done
 
     async def _do(self, work: Callable[[], R]) -> R:
         try:

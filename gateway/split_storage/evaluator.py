@@ -33,6 +33,12 @@ from gateway.directory.bodies import json_response
 from gateway.directory.database import Database, DirectoryUnavailable, sqlite_url
 from gateway.directory.files import load_peers
 from gateway.directory.making import ask_for_certificates
+from gateway.directory.measures import (
+    measure_access,
+    measure_database,
+    measure_oblivious,
+    measure_tokens,
+)
 from gateway.directory.oblivious import Tokens
 from gateway.directory.quotas import LookupQuotas
 from gateway.directory.spent_tokens import SpentTokens
@@ -40,6 +46,7 @@ from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import read_octets
 from gateway.http.problem import Problem, problems
 from gateway.keys import check_pair
+from gateway.metrics import Exposition
 from gateway.services import server_context
 from gateway.split_storage.openapi import EVALUATOR_DESCRIPTION
 from gateway.split_storage.paths import (
@@ -78,9 +85,9 @@ class EvaluatorService:
         self._spent = SpentTokens(
             self._database, (key.key_id for _, key in issuers), max_spent=section.max_spent_tokens
         )
-        redeemer = Tokens(issuers, host, wall_clock, self._spent) if issuers else None
+        self._tokens = Tokens(issuers, host, wall_clock, self._spent) if issuers else None
         peers = load_peers(section.peer, "evaluator.peer")
-        self.access = LookupAccess(peers, wall_clock, self._quotas, redeemer=redeemer)
+        self.access = LookupAccess(peers, wall_clock, self._quotas, redeemer=self._tokens)
         self._wall_clock = wall_clock
         self._issuers = [name for name, _ in issuers]
         self.evaluated: Counter[str] = Counter()
@@ -123,6 +130,25 @@ class EvaluatorService:
             "token_issuers": self._issuers,
             "ohttp": oblivious,
         }
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what can be counted, for `operator_listener`."""
+        exposition.counts(
+            "evaluations",
+            "Identifiers evaluated",
+            (),
+            lambda: {(): self.evaluated["done"]},
+        )
+        measure_access(exposition, self.access)
+        measure_database(exposition, self._database)
+        if self._tokens is not None:
+            measure_tokens(exposition, self._tokens, self._spent)
+        if self._encapsulated is not None:
+            measure_oblivious(exposition, self._encapsulated.server)
+
+    def health(self) -> str:
+        """Return "ok", or what is wrong in a word or two."""
+        return "database unavailable" if self._database.failing else "ok"
 
     async def start(self) -> None:
         """Open the database and listen."""

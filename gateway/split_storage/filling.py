@@ -18,6 +18,7 @@ from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import RecordStore
 from gateway.http.fetch import client_context
 from gateway.http.service_client import ServiceClient
+from gateway.metrics import Exposition
 from gateway.services import dns_resolver
 from gateway.split_storage.asking import Bearer, EvaluatorClient, Plainly
 from gateway.split_storage.filled import FilledStore, FilledUnavailable
@@ -71,6 +72,15 @@ class Filling:
             EvaluatorClient(Plainly(self._http, section.evaluator), Bearer(token)),
             BucketWriter(Plainly(self._http, section.buckets), buckets_token),
             wall_clock,
+        )
+
+    def measure(self, exposition: Exposition) -> None:
+        """Add what was put into the store and taken out."""
+        exposition.counts(
+            "split_storage_entries",
+            "Entries put, removed and oversized",
+            ("outcome",),
+            lambda: {(outcome,): count for outcome, count in self.filler.outcomes.items()},
         )
 
     @asynccontextmanager

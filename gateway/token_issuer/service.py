@@ -21,6 +21,7 @@ from typing import Final, Protocol
 import structlog
 from aiohttp import web
 
+from discovery.privacy.issuer_directory import IssuerDirectory
 from discovery.privacy.reason import Fault, PrivacyError
 from discovery.privacy.token import (
     ISSUER_DIRECTORY_MEDIA_TYPE,
@@ -38,6 +39,7 @@ from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import read_octets
 from gateway.http.problem import Problem, problems
 from gateway.keys import check_pair
+from gateway.metrics import Exposition
 from gateway.services import server_context
 from gateway.token_issuer.key_folder import KeyFolder
 from gateway.token_issuer.quota import SqliteQuota
@@ -89,7 +91,7 @@ class TokenIssuerApi:
         self._ages = ConnectionAges()
         # One thread: the quota is one file, and its disk must not be waited for here.
         self._quota_thread = ThreadPoolExecutor(1, thread_name_prefix="quota")
-        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -163,6 +165,7 @@ class TokenIssuerService:
             self.api.application(), section.address, section.port, tls=tls, limits=_LIMITS
         )
         self._stack = AsyncExitStack()
+        self._damaged = False
 
     async def start(self) -> None:
         """Start the signing processes and listen."""
@@ -184,11 +187,29 @@ class TokenIssuerService:
         """Stop listening, and close everything."""
         await self._stack.aclose()
 
+    def measure(self, exposition: Exposition) -> None:
+        """Add what can be counted, for `operator_listener`."""
+        text = "Requests for a token, by client and outcome: issued, or a fault"
+        exposition.counts("requests", text, ("client", "outcome"), lambda: self.api.outcomes)
+        exposition.gauge("keys", "Keys in force or announced", lambda: len(self.announced.keys))
+        exposition.gauge("keys_unreadable", "Whether the folder is", lambda: self._damaged)
+
+    @property
+    def announced(self) -> IssuerDirectory:
+        """What is published of the keys."""
+        return self._issuer.directory(REQUEST_PATH, self._wall_clock())
+
+    def health(self) -> str:
+        """Return "ok", or what is wrong in a word or two."""
+        return "keys unreadable" if self._damaged else "ok"
+
     def reload(self) -> None:
         """Read the keys again; keep those there are where the folder is damaged."""
         try:
             self._issuer.replace_keys(self.keys.load(self._wall_clock()))
+            self._damaged = False
         except ConfigError as error:
+            self._damaged = True
             _log.error("keys not read again", culprit=error.key, detail=error.text)
 
     async def _follow_keys(self) -> None:
