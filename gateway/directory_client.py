@@ -123,10 +123,10 @@ class DirectoryConnection:
             raise DirectoryFailed(self.url, f"answer refused: {refused.reason}") from None
 
     async def prepare(self, *, timeout: float) -> None:
-        """Fetch its keys before the first lookup needs them. Raises DirectoryFailed."""
+        """Fetch its keys now, before a lookup needs them. Raises DirectoryFailed."""
         try:
             async with asyncio.timeout(timeout):
-                await self._current_keys(timeout)
+                await self._fetch_keys(timeout)
         except TimeoutError:
             raise DirectoryFailed(self.url, f"nothing within {timeout:g} s") from None
         except FetchFailed as failed:
@@ -169,19 +169,22 @@ class DirectoryConnection:
         async with self._lock:
             if now < self._keys_until or (self._keys and now < self._asked_at + _ASKED_AGAIN):
                 return self._keys
-            self._asked_at = now
-            reply = await self._client.request(
-                "GET", f"{self.url}/.well-known/spin-dp", timeout=timeout
-            )
-            if reply.status != 200:
-                raise DirectoryFailed(self.url, f"description: HTTP status {reply.status}")
-            keys = read_keys(reply.body)
-            if self._pinned is not None:
-                keys = tuple(key for key in keys if key.thumbprint == self._pinned)
-            if not keys:
-                raise DirectoryFailed(self.url, "publishes no key that we may believe")
-            self._keys, self._keys_until = keys, now + _KEY_LIFETIME
-            return keys
+            return await self._fetch_keys(timeout)
+
+    async def _fetch_keys(self, timeout: float) -> tuple[EcKey, ...]:
+        now = self._asked_at = self._wall_clock()
+        reply = await self._client.request(
+            "GET", f"{self.url}/.well-known/spin-dp", timeout=timeout
+        )
+        if reply.status != 200:
+            raise DirectoryFailed(self.url, f"description: HTTP status {reply.status}")
+        keys = read_keys(reply.body)
+        if self._pinned is not None:
+            keys = tuple(key for key in keys if key.thumbprint == self._pinned)
+        if not keys:
+            raise DirectoryFailed(self.url, "publishes no key that we may believe")
+        self._keys, self._keys_until = keys, now + _KEY_LIFETIME
+        return keys
 
 
 def read_keys(body: bytes) -> tuple[EcKey, ...]:

@@ -174,8 +174,10 @@ def _names(prefixes: PrefixMap | None) -> list[DirectoryName]:
 def _asked(settings: DirectoryClientSection, name: DirectoryName) -> bool:
     ask_unlisted = settings.ask_unlisted
     if ask_unlisted is None:
-        # Who went to a relay once does not want a directory to know because a map names it.
-        ask_unlisted = not any(server.oblivious for server in settings.server)
+        # Who hides from one directory does not want another to know because a map names it.
+        ask_unlisted = not any(
+            server.oblivious or server.split_storage for server in settings.server
+        )
     return ask_unlisted or any(server.url == name.url for server in settings.server)
 
 

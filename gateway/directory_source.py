@@ -141,7 +141,6 @@ class DirectorySource:
         return described
 
     async def find(self, number: str, service: Service, *, caller: str) -> SourceAnswer:
-        self.begin()
         csi = Identifier(Scheme.TEL, number)
         connections = self._responsible(csi)
         if not connections:
@@ -166,6 +165,7 @@ class DirectorySource:
         self, connections: Collection[DirectoryConnection], csi: Identifier, service: Service | None
     ) -> tuple[list[CheckedAnswer], list[str]]:
         """Ask directories side by side; return what they said, and why some said nothing."""
+        self.begin()
         asked = (each.ask(csi, service, timeout=self._policy.budget) for each in connections)
         answers: list[CheckedAnswer] = []
         failures: list[str] = []

@@ -124,7 +124,8 @@ class DirectoryClientSection(Section):
     ask_unlisted: Flag | None = Field(
         default=None,
         description="Ask directories of the prefix map that have no [[discovery.directory.server]] "
-        "plainly, with our TLS client certificate; absent: only where no server is oblivious.",
+        "plainly, with our TLS client certificate; absent: only where no server is oblivious or in "
+        "split storage.",
     )
     server: tuple[DirectoryServer, ...] = Field(
         default=(), max_length=64, description="The directories, and how we may ask them."

@@ -20,6 +20,7 @@ from discovery.directory.client import AnswerChecker, CheckedAnswer
 from discovery.directory.identifier import Identifier
 from discovery.privacy.reason import PrivacyError
 from discovery.privacy.split_storage import EvaluationKeys, StorageSecrets
+from gateway.directory.keys import EcKey
 from gateway.directory_client import DirectoryConnection, DirectoryFailed
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed
 from gateway.split_storage.asking import (
@@ -132,20 +133,36 @@ class SplitWay:
 class SplitConnection(DirectoryConnection):
     """A directory whose records are looked for in split storage, by a `SplitWay`.
 
-    It is asked for nothing but its keys, by `run` on times that no lookup changes.
+    It is asked for nothing but its keys, by `run` on times that no lookup changes. An entry signed
+    by another key makes no difference to that: a directory that signs the entry of one number so
+    would otherwise see, by who comes for its new key, who asks for that number.
     """
+
+    _tried: asyncio.Event | None = None
 
     async def run(self) -> None:
         """Keep its keys current, for ever."""
         while True:
-            self._keys_until = self._wall_clock()
             try:
                 await self.prepare(timeout=_KEYS_TIMEOUT)
                 pause = _KEYS_PERIOD
             except DirectoryFailed as failed:
                 _log.warning("keys not renewed", culprit=failed.culprit, detail=failed.detail)
                 pause = _KEYS_RETRY
+            self._first_try().set()
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+
+    async def _current_keys(self, timeout: float) -> tuple[EcKey, ...]:
+        """Return the keys `run` has; a lookup waits for its first try, and causes none."""
+        await self._first_try().wait()
+        if not self._keys:
+            raise DirectoryFailed(self.url, "its keys are not known yet")
+        return self._keys
+
+    def _first_try(self) -> asyncio.Event:
+        if self._tried is None:
+            self._tried = asyncio.Event()
+        return self._tried
 
     def _judge(self, checker: AnswerChecker, body: bytes, csi: Identifier) -> CheckedAnswer:
         if not body:

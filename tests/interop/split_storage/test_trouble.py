@@ -14,8 +14,10 @@ from discovery.privacy.split_storage import (
     blind_evaluator,
     parse_evaluation_keys,
 )
+from gateway.directory.keys import EcSigner
 from gateway.directory_source import DirectorySource
 from gateway.split_storage import buckets as buckets_module
+from stir.certificates.issuing import new_key
 from tests.support.directory_world import NUMBER, VOICE_URI
 from tests.support.split_scene import (
     ALPHA,
@@ -102,6 +104,32 @@ async def test_an_older_entry_is_believed_until_its_statement_ends(scene: SplitS
     scene.world.clock.now += 2 * 43_200 + 61
     scene.buckets.store.put(GENERATION, [older], scene.world.clock())
     assert "not_fresh" in (await find(source)).detail
+
+
+async def test_an_entry_signed_by_another_key_sends_nobody_to_the_directory(
+    scene: SplitScene,
+) -> None:
+    source = await registered(scene)
+    assert (await find(source)).outcome is Outcome.FOUND
+    asked = 0
+    describe = scene.client.service.api._settings.description
+
+    def described() -> Any:
+        nonlocal asked
+        asked += 1
+        return describe()
+
+    object.__setattr__(scene.client.service.api._settings, "description", described)
+    # The directory marks one number, to see who comes for the key that its entry needs.
+    scene.filler._signer = EcSigner(new_key())
+    await scene.client.register(scene.world.owner(), seq=2)
+    scene.world.clock.now += 3_700
+
+    async def marked() -> bool:
+        return "bad_signature" in (await find(source)).detail
+
+    await scene.settled(marked)
+    assert asked == 0
 
 
 async def test_a_store_that_hides_an_entry_is_believed(scene: SplitScene) -> None:

@@ -10,8 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from discovery.directory.prefix_map import DirectoryName, PrefixMap
+from discovery.privacy.split_storage import blind_evaluator
 from gateway.config.directory_client import DirectoryClientSection
 from gateway.config.load import ConfigError
+from gateway.config.split_storage import SplitStorageWay
 from gateway.directory_making import _of_prefix_map, make_directory_source
 from stir.certificates.issuing import make_root
 
@@ -105,3 +107,18 @@ def test_a_map_leads_to_no_directory_that_would_learn_who_asks(
     settings = section(None if oblivious else {"oblivious": None})
     settings = settings.model_copy(update={"ask_unlisted": ask_unlisted})
     assert set(_of_prefix_map(settings, prefixes)) == asked
+
+
+def test_a_map_leads_nobody_who_uses_split_storage_to_a_directory_plainly() -> None:
+    names = tuple(DirectoryName(f"https://{host}.example", KEY) for host in ("dp", "other"))
+    split = SplitStorageWay.model_validate(
+        {
+            "evaluator": "https://evaluator.example",
+            "evaluator_keys": (str(blind_evaluator(b"x" * 32).public_keys),),
+            "token": "token-for-the-evaluator",
+            "buckets": "https://buckets.example",
+        }
+    )
+    settings = section({"oblivious": None, "split_storage": split})
+    asked = _of_prefix_map(settings, PrefixMap(0, 1, {"+": names}))
+    assert set(asked) == {"https://dp.example"}
