@@ -1,7 +1,6 @@
 #!/bin/sh
 # Installs the programs that tests and benchmarks run against, where they are missing.
-# Each line is a program to look for (or a pattern of its path, where that is not searched) and the
-# Debian packages that hold it and its modules.
+# Each line is a program to look for and the Debian packages that hold it and its modules.
 set -eu
 
 needed='
@@ -11,15 +10,16 @@ openssl openssl
 delv bind9-dnsutils
 unbound-host unbound-host
 kamailio kamailio kamailio-secsipid-modules
-/usr/lib/postgresql/*/bin/initdb postgresql
+initdb postgresql
 '
 
 is_there() {
-  case $1 in
-    # shellcheck disable=SC2086  # the pattern is to be matched
-    /*) ls $1 >/dev/null 2>&1 ;;
-    *) command -v "$1" >/dev/null 2>&1 ;;
-  esac
+  command -v "$1" >/dev/null 2>&1 && return 0
+  # Debian keeps PostgreSQL's programs where no path leads.
+  for found in /usr/lib/postgresql/*/bin/"$1"; do
+    [ -x "$found" ] && return 0
+  done
+  return 1
 }
 
 missing=$(printf '%s\n' "$needed" | while read -r program package; do

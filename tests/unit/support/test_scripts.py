@@ -53,7 +53,7 @@ def test_programs_are_only_installed_where_they_are_missing(tmp_path: Path, pres
     path = bare_path(tmp_path, "sh", "env", "tail", "mktemp", "rm")
     program(tmp_path, "id", "echo 0")
     program(tmp_path, "apt-get", f'echo "$@" >> {tmp_path}/asked')
-    programs = ("sipp", "baresip", "openssl", "kamailio", "delv", "unbound-host")
+    programs = ("sipp", "baresip", "openssl", "kamailio", "delv", "unbound-host", "initdb")
     for name in programs if present else ():
         program(tmp_path, name, "")
     done = run("install-programs.sh", PATH=path)
