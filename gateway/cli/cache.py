@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.cache_input import Preload, WrongInput, read_preloads
+from gateway.cli.gateway_options import ConfigFile, Json, read_config
 from gateway.cli.output import (
     EXIT_FAILED,
     console,
@@ -21,7 +22,6 @@ from gateway.cli.output import (
     failure,
     usage_error,
 )
-from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import Config, ConfigError
 from gateway.http.admin_client import NoGateway, WrongQuestion, ask_admin
 from gateway.http.cache_admin import MAX_CERTIFICATES, MAX_URLS

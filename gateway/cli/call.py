@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final
 import typer
 from rich.markup import escape
 
+from gateway.cli.gateway_options import ConfigFile, Json, read_config
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
-from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import Config, ConfigError
 from gateway.config.base import split_endpoint
 from gateway.config.files import read_secret
@@ -36,7 +36,7 @@ def call(
     seconds: Annotated[float, typer.Option(help="How long to talk.", min=0.5, max=600)] = 5.0,
     as_json: Json = False,
 ) -> None:
-    """Place a call from a user's number with a softphone, play a tone, and tell what was heard."""
+    """Place a call from a user's number with a softphone, and tell what was heard."""
     settings = read_config(config)
     user, index = _user(settings, sender)
     try:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gateway.cli import trust_list
+from gateway.cli import cert_acme, trust_list
 from gateway.cli.cert_inspect import certificate_record, show_record, unreadable_record
 from gateway.cli.cert_options import (
     Codes,
@@ -322,3 +322,6 @@ def _report(json: bool, written: dict[str, str]) -> None:
         return
     for name, path in written.items():
         console.print(Text(f"{name:<14} {path}"))
+
+
+cert_acme.add_commands(app)

@@ -8,8 +8,8 @@ import signal
 import typer
 import uvloop
 
+from gateway.cli.gateway_options import ConfigFile, Json
 from gateway.cli.output import console, emit_json, usage_error
-from gateway.cli.run import ConfigFile, Json
 from gateway.config import ConfigError
 from gateway.config.load import load_file
 from gateway.config.root import CallPlacementConfig

@@ -1,4 +1,4 @@
-"""`spingate directory`: run a directory, and what owners do with their records in one."""
+"""`spingate directory run`, `check` and `authority`: for who runs a directory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,8 @@ import structlog
 import typer
 import uvloop
 
-from gateway.cli import (
-    directory_monitor,
-    directory_oblivious,
-    directory_owner,
-    directory_split,
-    directory_witness,
-)
+from gateway.cli.gateway_options import ConfigFile, Json, show_finding
 from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
-from gateway.cli.run import ConfigFile, Json, show_finding
 from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.directory import DirectoryConfig
@@ -33,15 +26,8 @@ from gateway.log import configure_logs
 from stir.certificates.issuing import make_intermediate, make_root, to_pem
 
 _OWNER_ONLY: Final = 0o077
-app = typer.Typer(no_args_is_help=True, help="The directory: numbers and addresses to providers.")
 
 
-@app.callback()
-def _group() -> None:
-    """The directory: numbers and addresses to providers."""
-
-
-@app.command()
 def run(config: ConfigFile, as_json: Json = False) -> None:
     """Run a directory, and the authority beside it, until it is told to stop."""
     os.umask(_OWNER_ONLY)
@@ -63,9 +49,8 @@ async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: 
     await serve(service, "directory", settings.admin, told, as_json=as_json, more=lambda: more)
 
 
-@app.command()
 def check(config: ConfigFile, as_json: Json = False) -> None:
-    """Check a directory's configuration: keys, database, SMSCs, mail, log folder, witnesses."""
+    """Check a directory and its world: keys, database, SMSCs, mail, log folder, witnesses."""
     os.umask(_OWNER_ONLY)
     try:
         settings = load_file(config, DirectoryConfig)
@@ -84,7 +69,6 @@ async def _check(settings: DirectoryConfig, as_json: bool) -> int:
     return failed
 
 
-@app.command()
 def authority(
     folder: Annotated[
         Path, typer.Argument(help="Folder for number-root.pem, number-ca.pem, .key.")
@@ -92,7 +76,7 @@ def authority(
     name: Annotated[str, typer.Option(help="Name of the authority.")] = "Number authority",
     as_json: Json = False,
 ) -> None:
-    """Make a root and an issuing certificate for the authority; keep the root's key elsewhere."""
+    """Make the authority's root and issuing certificate; keep the root's key elsewhere."""
     os.umask(_OWNER_ONLY)
     now = time.time()
     root = make_root(f"{name} root", now)
@@ -116,10 +100,3 @@ def authority(
         emit_json({"folder": str(folder), "files": sorted(files)})
     else:
         console.print(f"{folder}: {', '.join(files)}", markup=False)
-
-
-directory_owner.add_commands(app)
-directory_split.add_commands(app)
-app.command()(directory_monitor.monitor)
-app.command()(directory_witness.witness)
-directory_oblivious.add_commands(app)

@@ -36,8 +36,8 @@ from gateway.cli.directory_options import (
     read_identifier,
     with_client,
 )
+from gateway.cli.gateway_options import Json
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
-from gateway.cli.run import Json
 from gateway.directory.keys import TrustedChains
 from gateway.directory_client import DirectoryConnection, DirectoryFailed, PlainWay
 from gateway.http.service_client import ServiceClient

@@ -30,8 +30,8 @@ from gateway.cli.directory_options import (
     log_policy,
     with_client,
 )
+from gateway.cli.gateway_options import Json
 from gateway.cli.output import EXIT_FAILED, console, emit_json, error_console, failure, usage_error
-from gateway.cli.run import Json
 from gateway.directory_log.alerts import post, run_command
 from gateway.directory_log.monitor import Event, LogMonitor, Watched
 from gateway.directory_log.monitor_file import BadStateFile, MonitorFile, read_pin
@@ -116,7 +116,7 @@ def monitor(
     nameserver: Nameserver = None,
     as_json: Json = False,
 ) -> None:
-    """Watch a directory's log for your number: bindings by others, removals, a log that forks.
+    """Watch a log for your number: bindings by others, removals, a log that forks.
 
     What you did yourself is told, but is no alert. The receipt beside your key says which log.
     """

@@ -12,8 +12,8 @@ import typer
 import uvloop
 
 from discovery.privacy.token_issuer import IssuerKey
+from gateway.cli.gateway_options import ConfigFile, Json
 from gateway.cli.output import console, emit_json, usage_error
-from gateway.cli.run import ConfigFile, Json
 from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.load import load_file
@@ -66,7 +66,7 @@ def issuer_key(
     ] = 7.0,
     as_json: Json = False,
 ) -> None:
-    """Show an issuer's keys; the first is made if there is none. With --new, make the next one."""
+    """Show an issuer's keys; makes the first if there is none, with --new the next one."""
     os.umask(_OWNER_ONLY)
     now = time.time()
     try:
@@ -112,10 +112,3 @@ def _times(key: IssuerKey) -> str:
 
     until = "" if key.issue_until == float("inf") else f", signs until {date(key.issue_until)}"
     return f"from {date(key.not_before)}{until} UTC"
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands to `spingate directory`."""
-    app.command()(issuer)
-    app.command("issuer-key")(issuer_key)
-    app.command()(relay)

@@ -17,7 +17,7 @@ from discovery.directory.record import MAX_LIFETIME, Map, Record, Selection
 from discovery.directory.sealed_maps import SealedMap, seal_maps
 from discovery.model import Service
 from discovery.service_uri import MalformedServiceUri, parse_service_uri
-from gateway.cli import directory_lookup, directory_provider, directory_sealing
+from gateway.cli import directory_provider, directory_sealing
 from gateway.cli.directory_options import (
     Csi,
     Directory,
@@ -26,8 +26,8 @@ from gateway.cli.directory_options import (
     read_identifier,
     with_client,
 )
+from gateway.cli.gateway_options import Json
 from gateway.cli.output import console, emit_json, failure, usage_error
-from gateway.cli.run import Json
 from gateway.directory.owner import (
     CodeNeeded,
     OwnerClient,
@@ -52,17 +52,6 @@ Code = Annotated[
 ReleaseFile = Annotated[
     Path | None, typer.Option("--release", help="The former key's release (JSON).", exists=True)
 ]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of owners and senders to the group."""
-    app.command()(register)
-    app.command(name="opt-out")(opt_out)
-    app.command()(remove)
-    app.command(name="object")(object_to_claims)
-    app.command()(release)
-    app.command()(directory_lookup.lookup)
-    directory_sealing.add_commands(app)
 
 
 def register(

@@ -20,8 +20,8 @@ from discovery.directory.sealed_maps import (
     public_key,
     public_text,
 )
+from gateway.cli.gateway_options import Json
 from gateway.cli.output import console, emit_json, usage_error
-from gateway.cli.run import Json
 from gateway.config.load import ConfigError
 from gateway.directory.sealing import read_group_key, read_sealing_key, sealing_key
 
@@ -49,11 +49,6 @@ GroupSecret = Annotated[
     list[Path] | None,
     typer.Option("--group-secret", help="File with the secret of a group you are in; repeat."),
 ]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the command of senders to the group."""
-    app.command(name="sealing-key")(show_sealing_key)
 
 
 def show_sealing_key(

@@ -11,8 +11,8 @@ import typer
 import uvloop
 
 from discovery.privacy.voprf import SEED_OCTETS
+from gateway.cli.gateway_options import ConfigFile, Json
 from gateway.cli.output import console, emit_json, usage_error
-from gateway.cli.run import ConfigFile, Json
 from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.files import read_secret
@@ -23,13 +23,6 @@ from gateway.split_storage.buckets import BucketsService
 from gateway.split_storage.evaluator import EvaluatorService, read_evaluator
 
 _OWNER_ONLY: Final = 0o077
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands to the group."""
-    app.command()(evaluator)
-    app.command(name="evaluator-key")(evaluator_key)
-    app.command()(buckets)
 
 
 def evaluator(config: ConfigFile, as_json: Json = False) -> None:

@@ -13,8 +13,8 @@ from discovery.log.cosignature import Cosigner
 from discovery.log.note import VerifierKey, parse_verifier
 from discovery.log.reason import LogRefused
 from discovery.log.witness import Witness
+from gateway.cli.gateway_options import Json
 from gateway.cli.output import usage_error
-from gateway.cli.run import Json
 from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.root import Admin

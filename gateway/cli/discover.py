@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
+from gateway.cli.gateway_options import ConfigFile, Json, read_config
 from gateway.cli.output import EXIT_FAILED, console, emit_json, failure, usage_error
-from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import ConfigError
 from gateway.http.admin_client import NoGateway, WrongQuestion, ask_admin
 
@@ -25,7 +25,7 @@ def discover(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the provider of a number through the running gateway: cache first, then SPIN."""
+    """Find the provider of a number through the running gateway, and say who was asked."""
     settings = read_config(config)
     first = sender or settings.provider.numbers[0].partition("-")[0]
     try:

@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli.gateway_options import ConfigFile, Json, read_config
 from gateway.cli.output import console, emit_json, failure, usage_error
-from gateway.cli.run import ConfigFile, Json, read_config
 from gateway.config import ConfigError
 from gateway.http.admin_client import NoGateway, ask_admin
 
@@ -23,7 +23,7 @@ def show(
     config: ConfigFile,
     as_json: Json = False,
 ) -> None:
-    """Show what a running gateway holds: calls, peers, caches, sources of revocation, the rest."""
+    """Show what a running gateway holds: calls, peers, configuration, caches, revocation."""
     settings = read_config(config)
     try:
         entries = asyncio.run(ask_admin(settings, f"/v1/{what}"))[what]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.gateway_options import read_config
 from gateway.cli.output import EXIT_FAILED, emit_json
-from gateway.cli.run import read_config
 from gateway.cli.stir_explain import explain
 from gateway.cli.stir_fetch import fetch_credentials
 from gateway.cli.stir_input import (
