@@ -230,7 +230,10 @@ def _shared(source: str) -> bool:
 
     There, the wrong tokens of one must not shut out the others, who hold right ones.
     """
-    return not source or ip_address(source.partition("%")[0]).is_loopback
+    try:
+        return ip_address(source.partition("%")[0]).is_loopback
+    except ValueError:
+        return True  # the path of a socket, if it has one
 
 
 def _too_many_wrong() -> Problem:

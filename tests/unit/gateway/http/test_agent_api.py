@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -169,6 +169,29 @@ async def test_guessing_tokens_is_slowed_down(scene: AgentScene) -> None:
     wrong = {"Authorization": "Bearer guess"}
     statuses = [(await client.get("/os/v1/audit", headers=wrong)).status for _ in range(25)]
     assert statuses == [401] * 20 + [429] * 5
+
+
+async def test_wrong_tokens_of_one_application_do_not_shut_out_the_others_of_the_host(
+    scene: AgentScene, app: str
+) -> None:
+    wrong = {"Authorization": "Bearer expired"}
+    for _ in range(25):
+        await scene.client.get("/os/v1/handlers", headers=wrong)
+    assert (await scene.call("GET", "/handlers", token=app)).status == 200
+    assert (await scene.call("GET", "/audit", token=PROVIDER_TOKEN)).status == 200
+    assert (await scene.client.get("/os/v1/handlers", headers=wrong)).status == 429
+
+
+async def test_elsewhere_a_source_that_guesses_is_not_even_looked_up(
+    scene: AgentScene, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.BaseRequest, "remote", "2001:db8::7")
+    wrong = {"Authorization": "Bearer guess"}
+    statuses = [
+        (await scene.client.get("/os/v1/handlers", headers=wrong)).status for _ in range(21)
+    ]
+    assert statuses == [401] * 20 + [429]
+    assert (await scene.call("GET", "/handlers", token=app)).status == 429
 
 
 @pytest.mark.parametrize(
