@@ -26,13 +26,17 @@ from gateway.agent_tables import rules as _rules
 class SqlAgentStore:
     """An AgentStore over any database SQLAlchemy reaches.
 
-    engine: made and disposed of by whoever owns it. max_audit: entries kept, the oldest leaving.
-    Every method raises StoreUnavailable when the database fails.
+    engine: made and disposed of by whoever owns it. max_audit: entries kept, the oldest leaving;
+    max_audit_each: the same of one number, so that whoever makes many entries for it, be it by
+    invitations or by their own hand, pushes nobody else's out of sight. Every method raises StoreUnavailable when the database fails.
     """
 
-    def __init__(self, engine: AsyncEngine, *, max_audit: int = 10_000) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, max_audit: int = 100_000, max_audit_each: int = 1000
+    ) -> None:
         self._engine = engine
         self._max_audit = max_audit
+        self._max_audit_each = max_audit_each
 
     async def create_tables(self) -> None:
         """Make what tables and columns are missing."""
@@ -187,6 +191,16 @@ class SqlAgentStore:
             if key is not None:
                 oldest_kept = int(key[0]) - self._max_audit
                 await connection.execute(delete(_audit).where(_audit.c.entry <= oldest_kept))
+            surplus = (
+                select(_audit.c.entry)
+                .where(_audit.c.owner == entry.owner)
+                .order_by(_audit.c.entry.desc())
+                .offset(self._max_audit_each)
+                .limit(self._max_audit_each)
+            )
+            beyond = (await connection.scalars(surplus)).all()
+            if beyond:
+                await connection.execute(delete(_audit).where(_audit.c.entry.in_(beyond)))
 
     async def audit(self, *, limit: int, number: str | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first; with a number, those of that number only."""

@@ -86,6 +86,19 @@ async def test_the_audit_trail_is_bounded_and_newest_first(store: SqlAgentStore)
     assert len(await store.audit(limit=1)) == 1
 
 
+async def test_many_entries_of_one_number_push_out_no_others(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'agent.sqlite'}")
+    store = SqlAgentStore(engine, max_audit=100, max_audit_each=3)
+    await store.create_tables()
+    entry = AuditEntry(0.0, "default set", "done", "api", "+1", "voice", None, owner=BOB)
+    await store.record(entry)
+    for at in range(1, 8):
+        await store.record(replace(entry, at=float(at), owner="12125550124"))
+    assert [each.at for each in await store.audit(limit=10)] == [7.0, 6.0, 5.0, 0.0]
+    assert [each.at for each in await store.audit(limit=10, number=BOB)] == [0.0]
+    await engine.dispose()
+
+
 async def test_hostile_text_is_only_text(store: SqlAgentStore) -> None:
     assert await store.handler("x'; DROP TABLE spin_handlers; --") is None
     assert await store.handlers(limit=10) == []
