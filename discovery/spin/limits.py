@@ -88,3 +88,7 @@ class ReplayMemory:
                 return False
         self._until[key] = until
         return True
+
+    def forget(self, key: str) -> None:
+        """Take back what was remembered: it was not used after all."""
+        self._until.pop(key, None)

@@ -35,6 +35,7 @@ class Shortfall(StrEnum):
 
     TIMED_OUT = "timed_out"
     TOO_MANY_PARTS = "too_many_parts"
+    TOO_LONG = "too_long"
     CONFLICTING = "conflicting"
     CROWDED_OUT = "crowded_out"
 
@@ -81,7 +82,8 @@ class Reassembler(Generic[OriginalT]):
 
     max_messages: incomplete messages held over all senders, the oldest leaving first;
     max_per_sender: the same for one sender, so that one cannot crowd out the others;
-    max_parts: parts of a message that are waited for; timeout: seconds from the first part on.
+    max_parts: parts of a message that are waited for, max_text: characters of one, of which a short
+    message has 160 at most, but a message_payload 65,535; timeout: seconds from the first part on.
     """
 
     def __init__(
@@ -90,11 +92,13 @@ class Reassembler(Generic[OriginalT]):
         max_messages: int = 1000,
         max_per_sender: int = 8,
         max_parts: int = 16,
+        max_text: int = 1000,
         timeout: float = 60.0,
     ) -> None:
         self._max_messages = max_messages
         self._max_per_sender = max_per_sender
         self._max_parts = max_parts
+        self._max_text = max_text
         self._timeout = timeout
         self._collections: OrderedDict[_Key, _Collection[OriginalT]] = OrderedDict()
         self._by_sender: Counter[str] = Counter()
@@ -113,6 +117,8 @@ class Reassembler(Generic[OriginalT]):
             return [Whole(part.sender, part.recipient, part.text, (part,))]
         if place.total > self._max_parts:
             return [Partial(Shortfall.TOO_MANY_PARTS, (part,))]
+        if len(part.text) > self._max_text:
+            return [Partial(Shortfall.TOO_LONG, (part,))]
         key = _Key(part.sender, part.recipient, place.reference, place.wide)
         return self._collect(key, place, part, now)
 

@@ -132,6 +132,8 @@ class SmsWebhook:
             new = await self._keeper.add(Kind.WEBHOOK, Kept(signature, until))
         except StoreUnavailable as error:
             _log.error("message not taken", culprit=str(error))
+            # The provider brings it again, as it is.
+            self._seen.forget(signature)
             raise Problem(503, "the store is unavailable", headers={"Retry-After": "5"}) from None
         if not new:
             self.outcomes["replayed"] += 1

@@ -15,12 +15,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from discovery.model import Service
 from discovery.spin.binary import to_binary_parts
 from discovery.spin.carriage import to_parts, to_text
+from discovery.spin.handlers import StoreUnavailable
 from gateway.http.problem import problems
 from gateway.http.sms_webhook import SmsWebhook, signature
 from gateway.sms.message import IncomingSms, OutgoingMessage, received_part
 from gateway.sms.provider import HttpSmsSender, ProviderSettings
 from gateway.sms.template import RequestTemplate
 from gateway.sms.transceiver import SmsFailed, SmsFailure
+from gateway.spin.keeping import Keeper, Kept, KeptInMemory, Kind
 from tests.support.spin_passports import ALICE, BOB, NOW, KeySigner, invitation_claims
 
 pytestmark = pytest.mark.real
@@ -142,9 +144,11 @@ def signed(content: bytes, *, at: float = NOW, key: bytes = KEY) -> dict[str, st
 
 
 @asynccontextmanager
-async def webhook() -> AsyncIterator[tuple[Client, list[IncomingSms]]]:
+async def webhook(
+    keeper: Keeper | None = None,
+) -> AsyncIterator[tuple[Client, list[IncomingSms]]]:
     taken: list[IncomingSms] = []
-    hook = SmsWebhook(KEY, taken.append, lambda: NOW)
+    hook = SmsWebhook(KEY, taken.append, lambda: NOW, keeper=keeper)
     application = web.Application(middlewares=[problems], client_max_size=8192)
     hook.add_to(application.router)
     async with TestClient(TestServer(application)) as client:
@@ -184,6 +188,28 @@ async def test_what_is_not_signed_now_by_the_key_is_refused(headers: dict[str, s
     async with webhook() as (client, taken):
         assert (await client.post("/sms", data=body(), headers=headers)).status == 401
         assert taken == []
+
+
+class BusyStore(KeptInMemory):
+    """Cannot be written to while it is `busy`."""
+
+    busy = True
+
+    async def add(self, kind: Kind, entry: Kept) -> bool:
+        if self.busy:
+            raise StoreUnavailable("database sqlite: OperationalError")
+        return await super().add(kind, entry)
+
+
+async def test_a_message_that_could_not_be_kept_may_be_brought_again() -> None:
+    store = BusyStore()
+    async with webhook(store) as (client, taken):
+        refused = await client.post("/sms", data=body(), headers=signed(body()))
+        assert (refused.status, taken) == (503, [])
+        store.busy = False
+        again = await client.post("/sms", data=body(), headers=signed(body()))
+        assert (again.status, len(taken)) == (200, 1)
+        assert (await client.post("/sms", data=body(), headers=signed(body()))).status == 409
 
 
 async def test_guessing_signatures_is_slowed_down() -> None:

@@ -11,7 +11,7 @@ from discovery.spin.agent import Agent, AgentPolicy, Candidate, Ignored
 from discovery.spin.carriage import to_text
 from discovery.spin.limits import RateLimit
 from discovery.spin.reason import Refusal
-from discovery.spin.reassembly import Reassembler, ReceivedPart
+from discovery.spin.reassembly import Partial, Reassembler, ReceivedPart, Shortfall
 from discovery.spin.segments import Concatenation
 from tests.support.spin_passports import ALICE, BOB, NOW, KeySigner, invitation_claims
 
@@ -54,6 +54,16 @@ def test_half_messages_without_end_stay_within_the_bound() -> None:
         part = ReceivedPart(f"spoof{number % 500}", BOB, "x" * 153, place, number)
         reassembler.add(part, float(number) / 1000)
         assert len(reassembler) <= 100
+
+
+def test_parts_that_no_short_message_has_room_for_are_not_held() -> None:
+    """A message_payload may have 65,535 octets: sixteen thousand of them would be a gigabyte."""
+    reassembler = Reassembler[int]()
+    for number in range(1_000):
+        place = Concatenation(number % 256, 16, number % 15 + 1, wide=True)
+        part = ReceivedPart(f"spoof{number}", BOB, "x" * 65_535, place, number)
+        assert reassembler.add(part, 0.0) == [Partial(Shortfall.TOO_LONG, (part,))]
+    assert len(reassembler) == 0
 
 
 def test_an_endless_text_is_refused_by_its_length() -> None:
