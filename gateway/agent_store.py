@@ -28,7 +28,8 @@ class SqlAgentStore:
 
     engine: made and disposed of by whoever owns it. max_audit: entries kept, the oldest leaving;
     max_audit_each: the same of one number, so that whoever makes many entries for it, be it by
-    invitations or by their own hand, pushes nobody else's out of sight. Every method raises StoreUnavailable when the database fails.
+    invitations or by their own hand, pushes nobody else's out of sight. Every method raises
+    StoreUnavailable when the database fails.
     """
 
     def __init__(
