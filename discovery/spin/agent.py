@@ -54,8 +54,8 @@ class AgentPolicy:
 
     A sender that is none of `known_senders` and none of the user's contacts is unknown and, unless
     a rule of the user says otherwise, is answered, declined, or, by default, left in silence, which
-    looks like a phone that is off. per_prefix: by country and area of the sender. answer_lifetime
-    is in seconds.
+    looks like a phone that is off. per_sender: by whoever the SMS network names, and once more by
+    who signed; per_prefix: by country and area of the sender. answer_lifetime is in seconds.
     """
 
     numbers: NumberRanges
@@ -148,6 +148,9 @@ class Agent:
         self._random = random
         self._replays = ReplayMemory(max_entries=max_replay_entries)
         self._senders = SlidingWindow(policy.per_sender, max_keys=max_limit_keys)
+        # Senders of messages are easily invented. Who signed is not, and nobody may use up the
+        # replay memory, whose entries last for days, by one certificate.
+        self._signers = SlidingWindow(policy.per_sender, max_keys=max_limit_keys)
         self._targets = SlidingWindow(policy.per_target, max_keys=max_limit_keys)
         self._prefixes = SlidingWindow(policy.per_prefix, max_keys=max_limit_keys)
         self.ignored: Counter[Refusal] = Counter()
@@ -216,6 +219,8 @@ class Agent:
             key = replay_key(invitation)
             if self._replays.seen(key, now):
                 raise Refused(Refusal.REPLAYED)
+            if not self._signers.take(invitation.orig, now):
+                raise Refused(Refusal.RATE_LIMITED, "signer")
             if not self._replays.remember(key, invitation.expires_at, now):
                 raise Refused(Refusal.OVERLOADED, "replay memory is full")
         except Refused as refused:

@@ -245,6 +245,22 @@ def test_a_full_replay_memory_refuses_instead_of_forgetting() -> None:
     assert decision.reason is Refusal.OVERLOADED
 
 
+def test_a_signer_who_invents_senders_takes_little_of_the_replay_memory() -> None:
+    beta = agent(replace(POLICY, per_sender=RateLimit(3, 60), per_target=RateLimit(99, 60)))
+    reasons: list[Refusal | None] = []
+    for place in range(6):
+        candidate = beta.examine(
+            text(jti=f"qrstuvwxyzabcde{place}"),
+            sender=f"1415555{place:04}",
+            recipient=BOB,
+            now=NOW,
+        )
+        assert isinstance(candidate, Candidate)
+        decision = beta.accept(candidate, GENUINE, NOW)
+        reasons.append(decision.reason if isinstance(decision, Ignored) else None)
+    assert reasons == [None] * 3 + [Refusal.RATE_LIMITED] * 3
+
+
 def test_torn_invitations_are_counted() -> None:
     beta = agent()
     assert beta.count_torn(ALICE, BOB).reason is Refusal.INCOMPLETE
