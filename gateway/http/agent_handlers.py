@@ -33,6 +33,8 @@ _ID_OCTETS: Final = 12
 _MAX_LISTED: Final = 1000
 _MAX_PER_NUMBER: Final = 32
 _REGISTRATIONS: Final = RateLimit(60, 3600.0)
+# Each is kept in the database for five minutes.
+_NONCES: Final = RateLimit(60, 300.0)
 _HANDLER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MEMBERS: Final = frozenset({"app_id", "svc", "uri", "msp"})
 _OPTIONAL: Final = frozenset({"number", "proof"})
@@ -74,6 +76,7 @@ class HandlerRoutes:
         self._changed = changed
         self._nonces = KeptNonces(random, KeptInMemory() if keeper is None else keeper)
         self._registrations = SlidingWindow(_REGISTRATIONS)
+        self._issued = SlidingWindow(_NONCES)
 
     def add_to(self, route: web.UrlDispatcher, prefix: str) -> None:
         """Add the routes under a prefix."""
@@ -136,6 +139,8 @@ class HandlerRoutes:
     async def _nonce(self, request: web.Request) -> web.Response:
         principal = principal_of(request, Kind.APP)
         now = self._wall_clock()
+        if not self._issued.take(principal.digest, now):
+            raise Problem(429, "too many nonces", headers={"Retry-After": "60"})
         document: dict[str, object] = {
             "nonce": await self._nonces.issue(principal.digest, now),
             "aud": self._settings.audience,

@@ -197,3 +197,11 @@ async def test_another_users_handlers_cannot_be_seen_removed_or_agreed_to(
     rule = {"rules": [{"use": "wire"}]}
     assert (await scene.call("PUT", "/rules", rule, token=other)).status == 422
     assert (await scene.call("GET", "/handlers", token=PROVIDER_TOKEN)).status == 200
+
+
+async def test_nonces_are_handed_out_within_a_limit(scene: AgentScene) -> None:
+    """Each stays in the database for five minutes."""
+    app, other = await scene.token_for("wire"), await scene.token_for("mallory")
+    statuses = [(await scene.call("POST", "/nonces", token=other)).status for _ in range(61)]
+    assert statuses == [201] * 60 + [429]
+    assert (await scene.call("POST", "/nonces", token=app)).status == 201
