@@ -46,13 +46,15 @@ class Learnt:
 class _Record:
     failures: int = 0
     avoided_until: float = 0.0
+    last: str = ""
 
 
 class Networks:
     """Chooses carriages by the longest prefix that is configured.
 
-    failures: receipts in a row that say "not delivered" before a carriage is avoided for `pause`
-    seconds, by country and area; max_records bounds what is remembered.
+    failures: receipts in a row that say "not delivered", each of another number than the one
+    before, until a carriage is avoided for `pause` seconds, by country and area: the four parts for
+    one phone that is off say nothing of its network. max_records bounds what is remembered.
     """
 
     def __init__(
@@ -89,9 +91,12 @@ class Networks:
             if self._records.pop(key, None) is not None:
                 self._changed[key] = None
             return
-        self._changed[key] = None
         record = self._records.setdefault(key, _Record())
         self._records.move_to_end(key)
+        if record.last == number:
+            return
+        self._changed[key] = None
+        record.last = number
         record.failures += 1
         if record.failures >= self._failures:
             record.avoided_until = now + self._pause

@@ -186,6 +186,16 @@ def test_receipts_teach_which_carriage_does_not_arrive() -> None:
     assert networks.carriages(number, 1.0)[0] is Carriage.REFERENCE
 
 
+def test_one_phone_that_is_off_teaches_nothing_of_its_network() -> None:
+    networks = Networks(NETWORKS, failures=2, pause=100.0)
+    number = "13105550123"
+    for _part in range(4):
+        networks.learn(number, Carriage.REFERENCE, delivered=False, now=0.0)
+    assert networks.carriages(number, 1.0)[0] is Carriage.REFERENCE
+    networks.learn("13105550199", Carriage.REFERENCE, delivered=False, now=0.0)
+    assert networks.carriages(number, 1.0) == (Carriage.TEXT,)
+
+
 def test_text_is_tried_even_where_it_never_arrived() -> None:
     networks = Networks(failures=1)
     networks.learn("13105550123", Carriage.TEXT, delivered=False, now=0.0)
