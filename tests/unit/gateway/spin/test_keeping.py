@@ -177,8 +177,8 @@ async def test_what_was_learnt_of_a_network_is_known_again(engine: AsyncEngine) 
     named = [Network("1212", (Carriage.BINARY,))]
     first = Networks(named, failures=2)
     kept = KeptNetworks(first, SqlKeeper(engine))
-    for _ in range(2):
-        first.learn(BOB, Carriage.BINARY, delivered=False, now=NOW)
+    for number in (BOB, "12125550199"):
+        first.learn(number, Carriage.BINARY, delivered=False, now=NOW)
     await kept.write(NOW)
     second = Networks(named, failures=2)
     again = KeptNetworks(second, SqlKeeper(engine))
