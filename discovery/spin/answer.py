@@ -59,6 +59,7 @@ class Answer:
     """What the terminating side answers; `orig` is the number asked, `dest` the one asking.
 
     `invitation` is the base64url SHA-256 of the invitation answered; times in epoch seconds.
+    `vouched_until`, which is no claim: when the certificate of its signer ends.
     """
 
     orig: str
@@ -69,6 +70,7 @@ class Answer:
     jti: str
     status: AnswerStatus
     uris: tuple[AnswerUri, ...]
+    vouched_until: float = float("inf")
 
     def claims(self) -> dict[str, object]:
         """Return the PASSporT payload."""

@@ -13,10 +13,12 @@ from discovery.spin.reason import Refusal
 class VerifiedPassport:
     """A token whose signature, chain, validity and right to use `orig` were checked.
 
-    `certificate_names` are the dNSNames of the signer's certificate, in lower case.
+    `certificate_names` are the dNSNames of the signer's certificate, in lower case; `until` is
+    when the certificate ends, in epoch seconds.
     """
 
     certificate_names: tuple[str, ...]
+    until: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

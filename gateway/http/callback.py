@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -162,7 +163,7 @@ class CallbackServer:
         )
         if isinstance(verdict, Rejected):
             raise Refused(verdict.reason, verdict.detail)
-        return answer
+        return replace(answer, vouched_until=verdict.until)
 
     def _accept(self, waiting: Waiting, answer: Answer) -> None:
         self.taken += 1

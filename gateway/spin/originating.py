@@ -258,7 +258,9 @@ class SpinSource:
         return SourceAnswer(_OUTCOMES[answer.status], "", uris)
 
     def _uris(self, answer: Answer) -> tuple[FoundUri, ...]:
-        expires_at = self._wall_clock() + self._settings.mapping_lifetime
+        # Nobody vouches for the number any more when the signer's certificate has ended.
+        lifetime = self._settings.mapping_lifetime
+        expires_at = min(self._wall_clock() + lifetime, answer.vouched_until)
         return tuple(
             FoundUri(uri.service, uri.uri, uri.msp, uri.prio, Assurance.SIGNED, expires_at)
             for uri in answer.uris

@@ -148,7 +148,7 @@ class StirVerifier:
             return _rejected(verdict)
         if not self._accept_ranges and not _names_just(credential, orig):
             return Rejected(Refusal.UNTRUSTED_SIGNER, "certificate is not for just this number")
-        return VerifiedPassport(_dns_names(credential))
+        return VerifiedPassport(_dns_names(credential), credential.not_after)
 
 
 def _rejected(verdict: Verdict) -> Rejected:

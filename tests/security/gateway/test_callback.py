@@ -111,6 +111,18 @@ async def test_a_signed_answer_is_taken_once_and_repeated_without_harm(scene: Sc
     assert scene.verifier.asked == 1
 
 
+async def test_what_is_taken_says_until_when_its_certificate_vouches_for_it() -> None:
+    class EndsSoon(KeyVerifier):
+        async def verify(
+            self, token: str, *, ppt: str, orig: str, now: float
+        ) -> VerifiedPassport | Rejected:
+            return VerifiedPassport((), NOW + 60)
+
+    async for scene in make_scene(EndsSoon(BETA)):
+        assert (await scene.post(answer())).status == 204
+        assert [taken.vouched_until for taken in scene.answers] == [NOW + 60]
+
+
 async def test_the_token_is_used_up_by_the_first_answer(scene: Scene) -> None:
     assert (await scene.post(answer())).status == 204
     assert await scene.problem(answer()) == (409, "replay")

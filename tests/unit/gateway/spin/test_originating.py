@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -111,6 +112,14 @@ async def test_an_invitation_goes_out_in_parts_and_its_answer_wakes_the_caller()
     assert [uri.uri for uri in answer.uris] == [f"sip:+{BOB}@beta.example;user=phone"]
     assert answer.uris[0].expires_at == NOW + 86_400
     assert scene.source.outcomes == {Outcome.FOUND: 1}
+
+
+async def test_a_mapping_ends_with_the_certificate_that_vouched_for_it() -> None:
+    scene = Scene()
+    finding = asyncio.create_task(scene.source.find(BOB, Service.VOICE, caller=ALICE))
+    await settle()
+    scene.source.deliver(scene.waiting(), replace(scene.answer(), vouched_until=NOW + 60))
+    assert [uri.expires_at for uri in (await finding).uris] == [NOW + 60]
 
 
 @pytest.mark.parametrize(

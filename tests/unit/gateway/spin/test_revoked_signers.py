@@ -59,3 +59,4 @@ async def test_a_revoked_signer_is_not_believed(revoked: bool) -> None:
         assert found.reason is Refusal.UNTRUSTED_SIGNER
     else:
         assert isinstance(found, VerifiedPassport)
+        assert found.until == credential.not_after
