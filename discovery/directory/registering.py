@@ -74,13 +74,15 @@ def check_release(
     to: str,
     holders: Iterable[str],
     now: float,
-) -> None:
+) -> Author:
     """Check that a live key, or the provider, lets the key `to` (thumbprint) have `csi`.
 
-    Raises Refused as `check_author` does, and NOT_ALLOWED.
+    Tells who does: an owner gives up its own place and nobody else's. Raises Refused as
+    `check_author` does, and NOT_ALLOWED.
     """
     if (release.csi, release.to) != (csi, to):
         raise Refused(Refusal.NOT_ALLOWED, "release is for another identifier or key")
     author = check_author(signed, csi, release.issued_at, holder, now)
     if author == "owner" and holder.thumbprint not in set(holders):
         raise Refused(Refusal.NOT_ALLOWED, "release is not by a key that holds the identifier")
+    return author

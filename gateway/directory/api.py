@@ -181,9 +181,9 @@ class DirectoryApi:
         order, key = await self._order(request, frozenset({Operation.OBJECT}))
         authority = self._authority
         certified = await authority.holders(order.csi) if authority is not None else frozenset()
-        await self._registry.object_to_claims(order.csi, key, certified)
+        living = await self._registry.object_to_claims(order.csi, key, certified)
         if authority is not None:
-            await authority.objected(order.csi, keep=key.thumbprint)
+            await authority.objected(order.csi, keep={key.thumbprint, *living})
         return web.Response(status=204)
 
     # --- the authority -----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -218,7 +218,7 @@ class NumberAuthority:
         found = await self._store.authorizations(str(csi))
         return frozenset(each.thumbprint for each in found if each.not_after > now)
 
-    async def objected(self, csi: Identifier, keep: str) -> None:
+    async def objected(self, csi: Identifier, keep: Collection[str]) -> None:
         """Let all keys but `keep` prove control again, which those who waited no longer may."""
         await self._store.end(str(csi), keep=keep)
 
@@ -273,8 +273,9 @@ class NumberAuthority:
         async with self._records.identifier(str(order.csi)) as identifier:
             claims = await identifier.claims()
             own = next((each for each in claims if each.thumbprint == key.thumbprint), None)
-            if release is not None:
-                self._check_release(order.csi, key, holders, release, now)
+            staying = (
+                set() if release is None else self._staying(order.csi, key, holders, release, now)
+            )
             verdict = judge_claim(
                 key.thumbprint,
                 holders=holders,
@@ -294,21 +295,25 @@ class NumberAuthority:
             return Certified(authorization.certificate_id, "", until, waiting, receipt)
         issued = await self._issue(order, authorization, now)
         if key.thumbprint not in holders:
-            await self._store.end(str(order.csi), keep=key.thumbprint)
+            await self._store.end(str(order.csi), keep={key.thumbprint, *staying})
         receipt = self._log.receipt(str(order.csi), (_digest(issued.chain_pem), key.thumbprint))
         return Certified(issued.certificate_id, issued.chain_pem, now, waiting, receipt)
 
-    def _check_release(
+    def _staying(
         self,
         csi: Identifier,
         key: Key,
         holders: set[str],
         release: ReleasePresented,
         now: float,
-    ) -> None:
+    ) -> set[str]:
+        """Return the holders that a release leaves: an owner gives up its own certificate only."""
         signed, said = parse_release(release.token)
         author = self._chains.holder(read_chain(release.chain), now)
-        check_release(signed, said, author, csi=csi, to=key.thumbprint, holders=holders, now=now)
+        by = check_release(
+            signed, said, author, csi=csi, to=key.thumbprint, holders=holders, now=now
+        )
+        return holders - {author.thumbprint} if by == "owner" else set()
 
     async def _issue(self, order: Order, authorization: Authorization, now: float) -> Authorization:
         if authorization.issued_at > now - _RENEWED_AGAIN and authorization.not_after > now:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -179,13 +179,14 @@ class AuthorityStore:
             row = rows.first()
         return None if row is None else _authorization(row)
 
-    async def end(self, csi: str, *, keep: str | None = None) -> None:
-        """End the authorizations for an identifier, but for the key `keep`."""
+    async def end(self, csi: str, *, keep: Collection[str] = ()) -> None:
+        """End the authorizations for an identifier, but for those of the keys `keep`."""
         async with self._database.writing(csi) as connection:
-            chosen = delete(_authorizations).where(_authorizations.c.csi == csi)
-            if keep is not None:
-                chosen = chosen.where(_authorizations.c.thumbprint != keep)
-            await connection.execute(chosen)
+            await connection.execute(
+                delete(_authorizations).where(
+                    _authorizations.c.csi == csi, _authorizations.c.thumbprint.not_in(sorted(keep))
+                )
+            )
 
     async def sweep(self, now: float, *, proof_lifetime: float) -> None:
         """Delete challenges older than a day, and authorizations that can be renewed no more."""

@@ -104,9 +104,10 @@ class StoredRecord:
 
 def live(records: Iterable[StoredRecord], now: float) -> tuple[StoredRecord, ...]:
     """Return the records of one identifier that count at `now`, in a neutral order."""
-    alive = [record for record in records if record.live_at <= now < record.until]
-    dropped_before = max((r.live_at for r in alive if r.drops_others), default=0.0)
-    counting = (record for record in alive if record.live_at >= dropped_before)
+    begun = [record for record in records if record.live_at <= now]
+    # One that has ended drops them still: a former owner does not come back with its end.
+    dropped_before = max((r.live_at for r in begun if r.drops_others), default=0.0)
+    counting = (r for r in begun if now < r.until and r.live_at >= dropped_before)
     return tuple(sorted(counting, key=lambda record: record.digest))
 
 
@@ -189,12 +190,21 @@ class RecordStore:
         async with self._database.writing("sweep") as connection:
             old = (
                 await connection.execute(
-                    select(_records.c.csi, _records.c.thumbprint)
+                    select(
+                        _records.c.csi,
+                        _records.c.thumbprint,
+                        _records.c.drops_others,
+                        _records.c.live_at,
+                    )
                     .where(_records.c.until <= now)
                     .limit(limit)
                 )
             ).all()
-            for csi, thumbprint in old:
+            for csi, thumbprint, drops_others, live_at in old:
+                if drops_others:  # what it dropped ends with it at the latest
+                    await connection.execute(
+                        delete(_records).where(_records.c.csi == csi, _records.c.live_at < live_at)
+                    )
                 await connection.execute(
                     delete(_records).where(
                         _records.c.csi == csi,

@@ -167,11 +167,12 @@ class Registry:
         async with self._store.identifier(str(csi)) as identifier:
             floor = await identifier.floor(holder.thumbprint)
             author = check_removal(signed, removal, holder, floor, now)
+            kept = await identifier.records()
             if author == "owner":
-                await identifier.remove((holder.thumbprint,))
+                gone = {holder.thumbprint, *_revived(kept, holder.thumbprint, now)}
+                await identifier.remove(gone)
                 await identifier.set_floor(holder.thumbprint, removal.seq, now + MAX_LIFETIME)
             else:
-                kept = await identifier.records()
                 claims = await identifier.claims()
                 await identifier.remove(
                     {each.thumbprint for each in kept} | {each.thumbprint for each in claims}
@@ -189,24 +190,26 @@ class Registry:
 
     async def object_to_claims(
         self, csi: Identifier, key: Key, certified: Collection[str] = ()
-    ) -> None:
+    ) -> frozenset[str]:
         """Drop what other keys claim; only a key that holds the identifier may.
 
-        `certified` are keys that hold it by a certificate of the authority beside us.
+        Returns the keys whose records live: what has begun to live is claimed no more. `certified`
+        are keys that hold the identifier by a certificate of the authority beside us.
 
         Raises Refused(NOT_ALLOWED) or DirectoryUnavailable.
         """
         now = self._wall_clock()
         async with self._store.identifier(str(csi)) as identifier:
             kept = await identifier.records()
-            holders = {each.thumbprint for each in live(kept, now)} | set(certified)
-            if key.thumbprint not in holders:
+            living = frozenset(each.thumbprint for each in live(kept, now))
+            if key.thumbprint not in living | set(certified):
                 raise Refused(Refusal.NOT_ALLOWED, "the key does not hold the identifier")
             waiting = {each.thumbprint for each in kept if each.live_at > now}
             claimed = {each.thumbprint for each in await identifier.claims()}
-            await identifier.remove((waiting | claimed) - {key.thumbprint})
+            await identifier.remove((waiting | claimed) - living - {key.thumbprint})
         self._tell_changed(csi)
         self.outcomes["object", "done"] += 1
+        return living
 
     def _tell_changed(self, csi: Identifier) -> None:
         if self._changed is not None:
@@ -226,12 +229,11 @@ class Registry:
         keys = {each.thumbprint for each in kept if each.until > now}
         if len(keys - {holder.thumbprint}) >= _MAX_KEYS:
             raise Refused(Refusal.OVERLOADED, "too many keys claim the identifier")
-        if release is not None:
-            signed, said = parse_release(release.token)
-            author = self._chains.holder(read_chain(release.chain), now)
-            check_release(
-                signed, said, author, csi=csi, to=holder.thumbprint, holders=holders, now=now
-            )
+        given_up = (
+            set()
+            if release is None
+            else self._given_up(csi, holder.thumbprint, holders, release, now)
+        )
         own = next(
             (each for each in await identifier.claims() if each.thumbprint == holder.thumbprint),
             None,
@@ -250,10 +252,23 @@ class Registry:
             return verdict.claim.effective_at, verdict.claim if verdict.fresh else None
         assert isinstance(verdict, Granted)
         await identifier.drop_claim(holder.thumbprint)
-        if release is not None:  # whoever releases gives up
-            await identifier.remove(holders - {holder.thumbprint})
+        await identifier.remove(given_up)
         before = next((each for each in kept if each.thumbprint == holder.thumbprint), None)
-        return (before.live_at if before is not None and before.live_at <= now else now), None
+        if before is not None and before.thumbprint in holders:
+            return before.live_at, None
+        if len(given_up) < len(holders):
+            # In the place of one among several: it drops none that the former key could not.
+            return max((r.live_at for r in kept if r.thumbprint in given_up), default=now), None
+        return now, None
+
+    def _given_up(
+        self, csi: Identifier, to: str, holders: set[str], release: ReleasePresented, now: float
+    ) -> set[str]:
+        """Return the keys that make room: a releasing owner's own, all if the provider releases."""
+        signed, said = parse_release(release.token)
+        author = self._chains.holder(read_chain(release.chain), now)
+        by = check_release(signed, said, author, csi=csi, to=to, holders=holders, now=now)
+        return (holders if by == "provider" else {author.thumbprint}) - {to}
 
     def _receipt(self, stored: StoredRecord) -> Mapping[str, object] | None:
         """Return what tells the owner's own entries in the log from those of others."""
@@ -278,6 +293,14 @@ def _dropped(kept: Sequence[StoredRecord], stored: StoredRecord, now: float) -> 
     before = {each.thumbprint for each in live(kept, now)}
     after = {each.thumbprint for each in live([*others, stored], now)}
     return alive - (before & after)
+
+
+def _revived(kept: Sequence[StoredRecord], removed: str, now: float) -> set[str]:
+    """Return the keys whose records would come back with the removal of the one that dropped
+    them."""
+    before = {each.thumbprint for each in live(kept, now)}
+    after = live([each for each in kept if each.thumbprint != removed], now)
+    return {each.thumbprint for each in after} - before
 
 
 def _certificate_digest(chain: Sequence[str]) -> str:

@@ -172,7 +172,7 @@ async def test_objecting_ends_what_the_claimant_has(
     with pytest.raises(Refused):
         await service.registry.object_to_claims(old.csi, thief.signer.public, holders)
     await service.registry.object_to_claims(old.csi, old.signer.public, holders)
-    await authority.objected(old.csi, keep=old.signer.public.thumbprint)
+    await authority.objected(old.csi, keep={old.signer.public.thumbprint})
     world.clock.now += HOLD
     with pytest.raises(Refused) as caught:
         await authority.renew(*order(thief, Operation.RENEW))

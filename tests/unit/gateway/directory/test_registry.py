@@ -183,6 +183,55 @@ async def test_a_release_by_the_old_key_or_the_provider_spares_the_wait(
     assert keys(await look_up(service, world)) == {key(heir)}
 
 
+async def test_one_of_two_owners_releases_its_own_place_and_not_the_others(
+    world: DirectoryWorld, service: DirectoryService
+) -> None:
+    one, two, heir = world.owner(), world.owner(), world.owner()
+    await register(service, one)
+    await register(service, two)
+    world.clock.now += HOLD
+    assert keys(await look_up(service, world)) == {key(one), key(two)}
+    done = await register(service, heir, release=one.release(heir), new=True)
+    assert done.live_at <= world.clock.now
+    assert keys(await look_up(service, world)) == {key(heir), key(two)}
+    third = world.owner()
+    await register(service, third, release=world.provider().release(third))
+    assert keys(await look_up(service, world)) == {key(third)}
+
+
+async def test_what_has_begun_to_live_is_objected_to_no_more(
+    world: DirectoryWorld, service: DirectoryService
+) -> None:
+    old, heir = world.owner(), world.owner()
+    await register(service, old)
+    await register(service, heir)
+    world.clock.now += HOLD
+    await service.registry.object_to_claims(old.csi, old.signer.public)
+    assert keys(await look_up(service, world)) == {key(old), key(heir)}
+
+
+@pytest.mark.parametrize("by", ["removal", "end", "sweep"])
+async def test_a_former_owner_does_not_come_back_when_its_heir_leaves(
+    world: DirectoryWorld, service: DirectoryService, by: str
+) -> None:
+    old, heir = world.owner(), world.owner()
+    await register(service, old)
+    last = int(world.clock.now) + int(HOLD) + 60
+    await register(service, heir, new=True, expires_at=last)
+    world.clock.now += HOLD
+    assert keys(await look_up(service, world)) == {key(heir)}
+    if by == "removal":
+        await service.registry.remove(heir.removal(seq=2), heir.chain)
+    else:
+        world.clock.now += 61
+        if by == "sweep":
+            await service.sweep()
+    assert (await look_up(service, world)).status is Status.NONE
+    old.certify()
+    await register(service, old, seq=2)  # but it may come again by itself
+    assert keys(await look_up(service, world)) == {key(old)}
+
+
 @pytest.mark.parametrize("kind", ["stranger", "other key", "stale", "own"])
 async def test_a_release_that_does_not_hold_is_refused(
     world: DirectoryWorld, service: DirectoryService, kind: str
