@@ -144,6 +144,8 @@ class DirectorySource:
         csi = Identifier(Scheme.TEL, number)
         connections = self._responsible(csi)
         if not connections:
+            if self._prefixes is not None and self._prefixes.current() is None:
+                return SourceAnswer(Outcome.UNAVAILABLE, "the prefix map has expired")
             return SourceAnswer(Outcome.NOT_FOUND, "no directory is responsible")
         answers, failures = await self.ask_all(connections, csi, service)
         if not answers:
@@ -211,7 +213,10 @@ class DirectorySource:
     def _concluded(
         self, answers: list[CheckedAnswer], failures: list[str], service: Service, caller: str
     ) -> SourceAnswer:
-        merged = merge([record for answer in answers for record in answer.records])
+        merged = merge(
+            [record for answer in answers for record in answer.records],
+            logged_first=self._policy.require_logged,
+        )
         trouble = "; ".join(failures)
         if merged.status is Status.CONFLICT:
             owners = f"conflict: {len(merged.records)} owners"

@@ -75,5 +75,6 @@ def identifier_of(text: str) -> Identifier:
     if text.startswith(("tel:", "mailto:")):
         return parse_identifier(text)
     if "@" in text:
-        return parse_identifier(f"mailto:{text.lower()}")
+        # Lower case makes a K of the Kelvin sign (U+212A): nobody reads another's address so.
+        return parse_identifier(f"mailto:{text.lower() if text.isascii() else text}")
     return parse_identifier(f"tel:+{text.removeprefix('+')}")

@@ -34,8 +34,11 @@ class Merged:
     records: tuple[ProvenRecord, ...]
 
 
-def merge(found: Sequence[ProvenRecord]) -> Merged:
+def merge(found: Sequence[ProvenRecord], *, logged_first: bool = False) -> Merged:
     """Merge checked records of all directories asked.
+
+    logged_first: keys of whom a log knows count alone where there are any, so that a certificate
+    that nobody was shown makes no conflict.
 
     Of one key the latest record counts, wherever it came from; the same record from two is one. A
     record dropped by a later one of another key that says `new` is for each directory to decide,
@@ -46,7 +49,9 @@ def merge(found: Sequence[ProvenRecord]) -> Merged:
         held = latest.get(each.thumbprint)
         if held is None or _standing(each) > _standing(held):
             latest[each.thumbprint] = each
-    records = tuple(sorted(latest.values(), key=lambda each: each.digest))
+    standing = latest.values()
+    logged = [each for each in standing if each.logged] if logged_first else []
+    records = tuple(sorted(logged or standing, key=lambda each: each.digest))
     return Merged(status_of([each.record for each in records]), records)
 
 

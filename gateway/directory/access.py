@@ -20,6 +20,7 @@ from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.quotas import Quotas
 from gateway.http.callback import bearer_of
 from gateway.http.problem import Problem
+from gateway.http.source_address import source_of
 from stir.oob.rate import Rate, TokenBuckets
 
 _log = structlog.get_logger("directory")
@@ -133,7 +134,7 @@ class LookupAccess:
 
     def _fail(self, request: web.Request) -> None:
         self.outcomes["", "unauthorized"] += 1
-        if not self._failures.take(request.remote or "", self._wall_clock()):
+        if not self._failures.take(source_of(request.remote), self._wall_clock()):
             raise _too_many("too many requests without a right to ask")
 
     def _challenges(self) -> str:

@@ -38,6 +38,7 @@ from gateway.directory.openapi import DESCRIPTION
 from gateway.directory.registry import Registry, ReleasePresented
 from gateway.http.beats import wait_for_beat
 from gateway.http.problem import Handler, Problem, problems
+from gateway.http.source_address import source_of
 from stir.oob.rate import Rate, TokenBuckets
 
 _log = structlog.get_logger("directory")
@@ -191,7 +192,7 @@ class DirectoryApi:
     async def _challenge(self, request: web.Request) -> web.Response:
         assert self._authority is not None
         order, key = await self._order(request, frozenset({Operation.CHALLENGE}))
-        made = await self._authority.challenge(order, key, request.remote or "")
+        made = await self._authority.challenge(order, key, source_of(request.remote))
         return json_response(
             {
                 "id": made.challenge_id,
@@ -253,7 +254,7 @@ class DirectoryApi:
         return json_response(DESCRIPTION)
 
     def _admit_change(self, request: web.Request) -> None:
-        if not self._sources.take(request.remote or "", self._wall_clock()):
+        if not self._sources.take(source_of(request.remote), self._wall_clock()):
             raise Refused(Refusal.RATE_LIMITED, "too many requests from this address")
 
     async def _order(

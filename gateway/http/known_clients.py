@@ -15,6 +15,7 @@ from gateway.config.files import read_secret
 from gateway.config.load import ConfigError
 from gateway.http.callback import bearer_of
 from gateway.http.problem import Problem
+from gateway.http.source_address import source_of
 from stir.oob.rate import Rate, TokenBuckets
 
 _SHORTEST_TOKEN: Final = 16
@@ -45,7 +46,7 @@ class KnownClients:
         client = self._find(request)
         if client is not None:
             return client.name
-        if not self._failures.take(request.remote or "", now):
+        if not self._failures.take(source_of(request.remote), now):
             raise Problem(429, "too many requests of nobody known", headers=dict(_LATER))
         raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
 

@@ -13,6 +13,8 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.http.source_address import source_of
+
 _HANDSHAKE_TIME: Final = 5.0
 _MAX_LINE: Final = 4096
 _STOP_TIME: Final = 2.0
@@ -152,7 +154,7 @@ class _Bounded(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
         peer = stream.get_extra_info("peername")
-        self._source = str(peer[0]) if peer else ""
+        self._source = source_of(str(peer[0])) if peer else ""
         if not self._listener.admit(stream, self._source):
             stream.abort()
             return

@@ -27,13 +27,13 @@ from gateway.http.ohttp_gateway import read_octets
 from gateway.http.ohttp_key_copies import KEYS_MEDIA_TYPE, KeyCopies
 from gateway.http.problem import Problem
 from gateway.http.service_client import ServiceClient
+from gateway.http.source_address import source_of
 
 _log = structlog.get_logger("ohttp_relay")
 
 RELAY_PATH: Final = "/relay/{name}"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _MAX_PROBLEM: Final = 4_096
-_IPV6_NETWORK: Final = 64
 _KEYS_MAX_AGE: Final = 600
 
 
@@ -130,7 +130,7 @@ class OhttpRelay:
             raise Problem(404, headers=_NO_STORE)
         if self._allow and not _is_in(request.remote, self._allow):
             raise Problem(403, headers=_NO_STORE)
-        if not self._sources.take(_source(request.remote), self._wall_clock()):
+        if not self._sources.take(source_of(request.remote), self._wall_clock()):
             raise Problem(429, headers={"Retry-After": "1", **_NO_STORE})
         return url
 
@@ -178,14 +178,3 @@ def _is_in(remote: str | None, networks: Sequence[IpNetwork]) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return any((mapped or address) in network for network in networks)
-
-
-def _source(remote: str | None) -> str:
-    """Return what counts as one source: an address, of IPv6 the network that one host may have."""
-    try:
-        address = ipaddress.ip_address((remote or "").partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.IPv6Network((address, _IPV6_NETWORK), strict=False))
-    return str(address)

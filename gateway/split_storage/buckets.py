@@ -39,6 +39,7 @@ from gateway.http.callback import bearer_of
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import read_octets
 from gateway.http.problem import Handler, Problem, problems
+from gateway.http.source_address import source_of
 from gateway.keys import check_pair, derived_key
 from gateway.metrics import Exposition
 from gateway.services import server_context
@@ -203,7 +204,7 @@ class BucketsService:
     # --- for readers -------------------------------------------------------------------------
 
     async def _bucket(self, request: web.Request) -> web.Response:
-        body = await self._read(request.match_info["address"], request.remote or "")
+        body = await self._read(request.match_info["address"], source_of(request.remote))
         return web.Response(body=body, content_type=OCTETS, headers=HEADERS)
 
     async def _inner(
@@ -291,7 +292,7 @@ class BucketsService:
         if hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode()):
             return
         self.outcomes["write", "unauthorized"] += 1
-        if not self._failures.take(request.remote or "", self._wall_clock()):
+        if not self._failures.take(source_of(request.remote), self._wall_clock()):
             raise Problem(429, "too many requests of nobody known", headers={"Retry-After": "60"})
         raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
 

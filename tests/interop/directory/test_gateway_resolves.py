@@ -215,6 +215,9 @@ async def test_only_the_directories_of_a_prefix_are_asked(scene: Scene) -> None:
     elsewhere = await source.find("12125550199", Service.VOICE, caller="12125550100")
     assert elsewhere.outcome is Outcome.NOT_FOUND
     assert scene.clients[1].service.lookups.answered == 1
+    world.clock.now += 86_400
+    ended = await find(source)
+    assert (ended.outcome, ended.detail) == (Outcome.UNAVAILABLE, "the prefix map has expired")
 
 
 async def test_a_record_that_says_all_gives_every_uri_in_the_owners_order(scene: Scene) -> None:

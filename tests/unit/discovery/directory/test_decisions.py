@@ -144,6 +144,17 @@ def test_two_keys_are_a_conflict_in_one_order_whoever_answered_first() -> None:
     assert merge([]).status is Status.NONE
 
 
+def test_a_key_that_no_log_knows_makes_no_conflict_where_logged_ones_are_demanded() -> None:
+    hidden = proven(replace(RECORD, maps=()), "b", at="dp2")
+    merged = merge([proven(RECORD, "a", logged=True), hidden], logged_first=True)
+    assert [each.thumbprint for each in merged.records] == ["a"]
+    assert merge([hidden], logged_first=True).status is Status.OPTOUT
+    # A newer record of one key is not undone by a log that has only the older one.
+    newer = proven(replace(RECORD, seq=2), "a")
+    merged = merge([proven(RECORD, "a", logged=True), newer], logged_first=True)
+    assert [each.record.seq for each in merged.records] == [2]
+
+
 @pytest.mark.parametrize(
     ("records", "status"),
     [

@@ -236,3 +236,12 @@ def test_what_people_write_becomes_canonical_and_logs_show_little() -> None:
     assert str(identifier_of("Bob@Mail.Example")) == "mailto:bob@mail.example"
     assert identifier_of("mailto:bob@mail.example").shown == "b***@mail.example"
     assert "5550" not in identifier_of("+14155550123").shown
+
+
+@pytest.mark.parametrize(
+    "text", ["bob@\u212aelvin.example", "\u212a@b.example", "b\u0131@b.example"]
+)
+def test_no_other_letter_becomes_one_of_an_address(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        identifier_of(text)
+    assert refused.value.reason is Refusal.IDENTIFIER
