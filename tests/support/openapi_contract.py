@@ -137,6 +137,20 @@ class Contract:
         await asyncio.to_thread(given(self.requests(method, path, mode))(fuzz))
         assert self.seen
 
+    async def walk(self, send: Send, *steps: tuple[str, str, object]) -> None:
+        """Take steps that succeed, each (method, path, document or None).
+
+        Of what they make the identifiers are learnt; a path's parameter is the latest of them.
+        """
+        for method, path, document in steps:
+            place = re.sub(r"\{[^}]*\}", lambda _: self.known[-1], path)
+            body = None if document is None else json.dumps(document).encode()
+            headers = {} if body is None else {"Content-Type": "application/json"}
+            reply = await send(Request(method.upper(), place, headers, body))
+            self.check(method, path, reply)
+            assert reply.status < 300, (method, path, reply.status, reply.body[:200])
+            self._learn(reply)
+
     async def hold_in_any_order(self, send: Send, *, steps: int = 12) -> None:
         """Send sequences of operations, with the identifiers that earlier ones gave."""
         loop = asyncio.get_running_loop()
@@ -164,7 +178,8 @@ class Contract:
             asyncio.run_coroutine_threadsafe(ask(sequence, dice), loop).result(60)
 
         sequences = st.lists(one, min_size=2, max_size=steps)
-        await asyncio.to_thread(given(sequences, st.randoms(use_true_random=False))(fuzz))
+        # One draw, its seed: how often the dice is cast depends on what the server said before.
+        await asyncio.to_thread(given(sequences, st.randoms(use_true_random=True))(fuzz))
 
     # --- what is sent --------------------------------------------------------------------------
 
