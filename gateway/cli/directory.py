@@ -1,25 +1,21 @@
-"""`spingate directory run`, `check` and `authority`: for who runs a directory."""
+"""`spingate directory run` and `authority`: for who runs a directory."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
-import structlog
 import typer
 import uvloop
 
-from gateway.cli.gateway_options import ConfigFile, Json, show_finding
-from gateway.cli.output import EXIT_FAILED, console, emit_json, usage_error
+from gateway.cli.gateway_options import ConfigFile, Json
+from gateway.cli.output import console, emit_json, usage_error
 from gateway.cli.serving import serve
 from gateway.config import ConfigError
 from gateway.config.directory import DirectoryConfig
 from gateway.config.load import load_file
-from gateway.directory.checking import examine_directory
 from gateway.directory.files import load_directory_keys
 from gateway.directory.service import DirectoryService
 from gateway.log import configure_logs
@@ -47,26 +43,6 @@ async def _serve(service: DirectoryService, settings: DirectoryConfig, as_json: 
         told += f", ENUM {service.enum.suffix} (DS {service.enum.ds[0]})"
         more["enum_ds"] = service.enum.ds
     await serve(service, "directory", settings.admin, told, as_json=as_json, more=lambda: more)
-
-
-def check(config: ConfigFile, as_json: Json = False) -> None:
-    """Check a directory and its world: keys, database, SMSCs, mail, log folder, witnesses."""
-    os.umask(_OWNER_ONLY)
-    try:
-        settings = load_file(config, DirectoryConfig)
-    except ConfigError as error:
-        usage_error(str(error))
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    failed = asyncio.run(_check(settings, as_json))
-    raise typer.Exit(EXIT_FAILED if failed else 0)
-
-
-async def _check(settings: DirectoryConfig, as_json: bool) -> int:
-    failed = 0
-    async for finding in examine_directory(settings):
-        failed += finding.outcome == "failed"
-        show_finding(finding, as_json=as_json)
-    return failed
 
 
 def authority(

@@ -92,9 +92,9 @@ class DirectoryCommands(OnDemand):
             "Run a directory, and the authority beside it, until it is told to stop.",
         ),
         "check": Member(
-            "gateway.cli.directory",
+            "gateway.cli.directory_check",
             "check",
-            "Check a directory and its world: keys, database, SMSCs, mail, log folder, witnesses.",
+            "Check the file of a directory, token issuer, relay, evaluator or bucket store.",
         ),
         "authority": Member(
             "gateway.cli.directory",

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
-from cryptography import x509
 from sqlalchemy import text
 
 from gateway.config.directory import DirectoryConfig
 from gateway.config.discovery import Smpp
-from gateway.config.files import read_file
 from gateway.config.load import ConfigError
 from gateway.config.transparency_log import LogWitness
 from gateway.directory.database import Database, DirectoryUnavailable
 from gateway.directory.files import load_directory_keys
 from gateway.directory.making import database_url, mail_submission, sms_transceiver
-from gateway.finding import Finding, until
+from gateway.directory.oblivious import host_of
+from gateway.directory.service_checking import (
+    admin_findings,
+    certificate_finding,
+    examine_filling,
+    folder_finding,
+    issuer_findings,
+)
+from gateway.finding import Finding
 from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient
 from gateway.mail.submission import MailFailed
@@ -37,17 +40,38 @@ async def examine_directory(config: DirectoryConfig) -> AsyncIterator[Finding]:
         yield Finding("keys", "failed", str(error), "correct the file the key names")
         return
     yield Finding("keys", "passed", "every key belongs to its certificate")
-    yield _certificate("TLS certificate", config.directory.certificate)
+    yield certificate_finding(
+        "TLS certificate", config.directory.certificate, host_of(config).partition(":")[0]
+    )
     if config.authority is not None:
-        yield _certificate("authority", config.authority.certificate)
+        yield certificate_finding("authority", config.authority.certificate)
     section = config.transparency_log
-    yield _folder("state folder", config.directory.state_directory)
+    yield folder_finding("state folder", config.directory.state_directory)
     if section is not None and section.folder is not None:
-        yield _folder("log folder", section.folder)
+        yield folder_finding("log folder", section.folder)
     yield await _database(config)
     for place, smpp in enumerate(config.sms, 1):
         yield await _sms(f"SMSC {place}", smpp)
     yield await _mail(config)
+    async for finding in _others(config):
+        yield finding
+    async for finding in _log(config):
+        yield finding
+
+
+async def _others(config: DirectoryConfig) -> AsyncIterator[Finding]:
+    if config.oblivious is not None:
+        for finding in issuer_findings(config.oblivious.issuer, "oblivious.issuer"):
+            yield finding
+    if config.split_storage is not None:
+        async for finding in examine_filling(config.split_storage, config.dns):
+            yield finding
+    for finding in admin_findings(config.admin):
+        yield finding
+
+
+async def _log(config: DirectoryConfig) -> AsyncIterator[Finding]:
+    section = config.transparency_log
     if section is None:
         hint = "add [transparency_log]: without it nobody sees what is bound to a number"
         yield Finding("log", "warning", "no log is kept", hint)
@@ -57,20 +81,6 @@ async def examine_directory(config: DirectoryConfig) -> AsyncIterator[Finding]:
         yield Finding("witnesses", "warning", "nobody cosigns the log", hint)
     async for finding in _witnesses(config, section.witness):
         yield finding
-
-
-def _certificate(name: str, path: Path) -> Finding:
-    certificate = x509.load_pem_x509_certificates(read_file(path, name))[0]
-    end = certificate.not_valid_after_utc.timestamp()
-    return until(name, f"{path.name} is valid", end, time.time(), f"renew {path}")
-
-
-def _folder(name: str, path: Path) -> Finding:
-    there = path if path.exists() else path.parent
-    if not os.access(there, os.W_OK | os.X_OK):
-        hint = "let the service's user write it"
-        return Finding(name, "failed", f"{path} cannot be written", hint)
-    return Finding(name, "passed", f"{path} can be written")
 
 
 async def _database(config: DirectoryConfig) -> Finding:

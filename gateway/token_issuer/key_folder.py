@@ -42,6 +42,10 @@ class KeyFolder:
             keys = self._read(now)
         return keys
 
+    def held(self, now: float) -> list[IssuerKey]:
+        """Return the keys there are, the newest first; none is made."""
+        return self._read(now)
+
     def make(self, not_before: float, now: float) -> IssuerKey:
         """Make a key that begins at the given moment, and return it."""
         held = self._read(now)

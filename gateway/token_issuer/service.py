@@ -156,7 +156,7 @@ class TokenIssuerService:
             for client in config.client
         }
         self.api = TokenIssuerApi(
-            self._issuer, KnownClients(_clients(config)), rates, self._signers, wall_clock
+            self._issuer, KnownClients(read_clients(config)), rates, self._signers, wall_clock
         )
         tls = server_context(section.certificate, section.key)
         if section.client_trust_anchors is not None:
@@ -224,7 +224,8 @@ def key_folder(config: IssuerConfig) -> KeyFolder:
     return KeyFolder(section.state_directory / "keys", float(section.overlap_days * _DAY))
 
 
-def _clients(config: IssuerConfig) -> list[KnownClient]:
+def read_clients(config: IssuerConfig) -> list[KnownClient]:
+    """Return who may have tokens. Raises ConfigError."""
     made: list[KnownClient] = []
     for index, client in enumerate(config.client):
         key = f"client[{index}]"
