@@ -368,8 +368,9 @@ def agent_listener(
     application: web.Application, agent: Agent
 ) -> tuple[str, HttpListener | UnixListener]:
     """Return where the agent's interface is served, with the key that says so."""
+    limits = ListenerLimits(lifetime=_STREAM_SECONDS)
     if agent.socket is not None:
-        listener = UnixListener(application, agent.socket, group=agent.socket_group)
+        listener = UnixListener(application, agent.socket, group=agent.socket_group, limits=limits)
         return "spin.agent.socket", listener
     tls = None
     if agent.certificate is not None and agent.key is not None:
@@ -377,6 +378,5 @@ def agent_listener(
         if agent.client_trust_anchors is not None:
             tls.load_verify_locations(agent.client_trust_anchors)
             tls.verify_mode = ssl.CERT_REQUIRED
-    limits = ListenerLimits(lifetime=_STREAM_SECONDS)
     made = HttpListener(application, agent.address, agent.port, tls=tls, limits=limits)
     return "spin.agent.port", made

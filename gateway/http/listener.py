@@ -6,7 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -46,26 +48,11 @@ class ListenerLimits:
     receive_buffer: int = 16_384
 
 
-class HttpListener:
-    """Serves an application on one address and port.
+class BoundedListener(ABC):
+    """Serves an application; where, says who inherits it."""
 
-    tls: None only for loopback. `port` is the one really bound once started (0 asks for any).
-    start raises OSError where the address is taken.
-    """
-
-    def __init__(
-        self,
-        application: web.Application,
-        host: str,
-        port: int,
-        *,
-        tls: ssl.SSLContext | None,
-        limits: ListenerLimits | None = None,
-    ) -> None:
-        self.host = host
-        self.port = port
-        self._tls = tls
-        self._limits = limits or ListenerLimits()
+    def __init__(self, application: web.Application, limits: ListenerLimits) -> None:
+        self._limits = limits
         self._runner = web.AppRunner(
             application,
             access_log=None,
@@ -92,17 +79,11 @@ class HttpListener:
         def connection() -> asyncio.Protocol:
             return _Bounded(cast(asyncio.Protocol, factory()), self)
 
-        self._server = await asyncio.get_running_loop().create_server(
-            connection,
-            self.host,
-            self.port,
-            ssl=self._tls,
-            ssl_handshake_timeout=_HANDSHAKE_TIME if self._tls else None,
-            backlog=128,
-        )
-        for bound in self._server.sockets:  # those of connections take it over
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._limits.receive_buffer)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await self._listen(connection)
+
+    @abstractmethod
+    async def _listen(self, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+        """Listen, with this for each connection; raises OSError."""
 
     async def stop(self) -> None:
         """Stop listening, let requests under way end for two seconds, and close."""
@@ -141,10 +122,46 @@ class HttpListener:
         return self._limits.lifetime
 
 
+class HttpListener(BoundedListener):
+    """Serves an application on one address and port.
+
+    tls: None only for loopback. `port` is the one really bound once started (0 asks for any).
+    start raises OSError where the address is taken.
+    """
+
+    def __init__(
+        self,
+        application: web.Application,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        limits: ListenerLimits | None = None,
+    ) -> None:
+        super().__init__(application, limits or ListenerLimits())
+        self.host = host
+        self.port = port
+        self._tls = tls
+
+    async def _listen(self, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+        server = await asyncio.get_running_loop().create_server(
+            connection,
+            self.host,
+            self.port,
+            ssl=self._tls,
+            ssl_handshake_timeout=_HANDSHAKE_TIME if self._tls else None,
+            backlog=128,
+        )
+        for bound in server.sockets:  # those of connections take it over
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._limits.receive_buffer)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+
 class _Bounded(asyncio.Protocol):
     """One connection: admitted or closed at once, and ended when its lifetime is over."""
 
-    def __init__(self, inner: asyncio.Protocol, listener: HttpListener) -> None:
+    def __init__(self, inner: asyncio.Protocol, listener: BoundedListener) -> None:
         self._inner = inner
         self._listener = listener
         self._transport: asyncio.Transport | None = None

@@ -6,43 +6,50 @@ import asyncio
 import errno
 import os
 import stat
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-_STOP_TIME: Final = 2.0
+from gateway.http.listener import BoundedListener, ListenerLimits
+
 _PROBE_TIME: Final = 1.0
 
 
-class UnixListener:
+class UnixListener(BoundedListener):
     """Serves an application at a path; `group` lets the socket's group speak too (0660).
 
     start raises OSError where somebody else listens there, or where the path is something else. A
-    socket that an earlier process left is removed.
+    socket that an earlier process left is removed. All who connect are one source.
     """
 
-    def __init__(self, application: web.Application, path: Path, *, group: bool = False) -> None:
+    def __init__(
+        self,
+        application: web.Application,
+        path: Path,
+        *,
+        group: bool = False,
+        limits: ListenerLimits | None = None,
+    ) -> None:
+        limits = limits or ListenerLimits()
+        super().__init__(application, replace(limits, max_per_source=limits.max_connections))
         self.path = path
         self._mode = 0o660 if group else 0o600
-        self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, shutdown_timeout=_STOP_TIME
-        )
 
-    async def start(self) -> None:
-        """Begin to listen."""
+    async def _listen(self, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
         await self._remove_stale()
-        await self._runner.setup()
         # Never open to others, not even between its making and the next line.
         before = os.umask(0o777 & ~self._mode)
         try:
-            await web.UnixSite(self._runner, self.path).start()
+            return await asyncio.get_running_loop().create_unix_server(connection, self.path)
         finally:
             os.umask(before)
 
     async def stop(self) -> None:
         """Stop listening, let requests under way end for two seconds, and remove the socket."""
-        await self._runner.cleanup()
+        await super().stop()
         self.path.unlink(missing_ok=True)
 
     async def _remove_stale(self) -> None:

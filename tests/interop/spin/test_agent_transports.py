@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ from pydantic import SecretStr, ValidationError
 from discovery.client import agent
 from discovery.client.agent import AgentProblem, read_credential
 from gateway.config.discovery import Agent
+from gateway.http import agent_calls
+from gateway.http.agent_calls import CallLimits
 from gateway.http.agent_client import AgentClient, AgentUnreachable
+from gateway.http.listener import ListenerLimits
 from gateway.http.unix_listener import UnixListener
 from gateway.spin_service import agent_listener
 from tests.interop.sms.test_transceiver import free_port
@@ -141,6 +145,38 @@ def test_a_way_that_strangers_could_listen_to_is_refused_at_the_start(
         Agent.model_validate({"token": PROVIDER_TOKEN, **changes})
 
 
+async def connected(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_unix_connection(path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+
+
+async def test_connections_at_the_socket_are_counted_and_end(path: Path) -> None:
+    limits = ListenerLimits(max_connections=3, max_per_source=1, lifetime=0.3)
+    listener = UnixListener(web.Application(), path, limits=limits)
+    await listener.start()
+    try:
+        held = [await connected(path) for _ in range(3)]
+        await until(lambda: listener.connections == 3)
+        reader, writer = await connected(path)
+        assert await reader.read() == b""  # one too many
+        writer.close()
+        assert listener.refused_connections == 1
+        for reader, writer in held:  # silent ones are ended, and their places are free
+            assert await reader.read() == b""
+            writer.close()
+        await until(lambda: listener.connections == 0)
+        async with AgentClient("http://agent", "token", socket=path) as client:
+            with pytest.raises(AgentProblem, match="404"):
+                await client.send(agent.audit())
+    finally:
+        await listener.stop()
+
+
 # --- server-sent events ----------------------------------------------------------------------
 
 
@@ -155,7 +191,7 @@ async def test_many_wait_for_one_answer_and_all_are_told(tmp_path: Path) -> None
         app, question = await ask(scene)
         waiting = [
             await scene.call("GET", f"/resolve/{question}", token=app, Accept="text/event-stream")
-            for _ in range(20)
+            for _ in range(CallLimits().max_listeners)
         ]
         scene.finder.go.set()
         for response in waiting:
@@ -204,3 +240,36 @@ async def test_one_who_reads_nothing_costs_a_connection_and_holds_up_nobody(
         finally:
             await listener.stop()
     assert mode_of(path) is None
+
+
+async def test_a_reader_whose_buffer_is_full_is_cut_off_and_gives_its_place_back(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = CallLimits(max_listeners=1)
+    async with agent_scene(tmp_path, limits=limits) as scene:
+        app, question = await ask(scene)
+        # More than a socket and a transport hold, so that sending it waits for its reader.
+        monkeypatch.setattr(agent_calls, "_event", lambda _: b"data: " + b"x" * 4_000_000 + b"\n\n")
+        listener = UnixListener(application(scene), path, limits=ListenerLimits(lifetime=0.5))
+        await listener.start()
+        request = (
+            f"GET /os/v1/resolve/{question} HTTP/1.1\r\nHost: agent\r\nAuthorization: Bearer "
+            f"{app}\r\nAccept: text/event-stream\r\n\r\n"
+        ).encode()
+        try:
+            reader, writer = await connected(path)
+            writer.write(request)
+            assert b"200 OK" in await reader.readuntil(b"\r\n")
+            # It holds the one place for listeners, and nothing else of the agent.
+            path_of = f"/resolve/{question}"
+            other = await scene.call("GET", path_of, token=app, Accept="text/event-stream")
+            assert other.status == 429
+            assert (await scene.told("GET", path_of, token=app))["state"] == "waiting"
+            await until(lambda: listener.connections == 0)
+            writer.close()
+            scene.finder.go.set()
+            again = await scene.call("GET", path_of, token=app, Accept="text/event-stream")
+            assert again.status == 200
+            again.close()
+        finally:
+            await listener.stop()
