@@ -19,6 +19,7 @@ import structlog
 from discovery.enum.naptr import Rule
 from discovery.enum.publishing.zone import PublishedZone, reply_to
 from gateway.enum_server.response_rate import Allowance, ResponseRate
+from gateway.http.source_address import source_of
 from gateway.metrics import Exposition
 
 _log = structlog.get_logger("enum_server")
@@ -176,7 +177,8 @@ class EnumServer:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held, settings = self._open, self._settings
-        source = str((writer.get_extra_info("peername") or ("?",))[0])
+        peer = writer.get_extra_info("peername")
+        source = source_of(str(peer[0]) if peer else None)
         full = len(held.writers) >= settings.max_connections
         if full or held.per_source[source] >= settings.max_per_source:
             self.counts["connection refused"] += 1

@@ -39,6 +39,7 @@ from gateway.http.agent_requests import (
 from gateway.http.callback import bearer_of
 from gateway.http.problem import Handler as HttpHandler
 from gateway.http.problem import Problem, problems
+from gateway.http.source_address import source_of
 
 _log = structlog.get_logger("agent")
 PREFIX: Final = "/os/v1"
@@ -118,7 +119,7 @@ class AgentApi:
 
     async def _principal(self, request: web.Request) -> Principal:
         now = self._wall_clock()
-        source = request.remote or ""
+        source = source_of(request.remote)
         slowed = not self._failures.allows(source, now)
         if slowed and not _shared(source):
             raise _too_many_wrong()
@@ -230,10 +231,7 @@ def _shared(source: str) -> bool:
 
     There, the wrong tokens of one must not shut out the others, who hold right ones.
     """
-    try:
-        return ip_address(source.partition("%")[0]).is_loopback
-    except ValueError:
-        return True  # the path of a socket, if it has one
+    return source in ("", "::/64") or ip_address(source.partition("/")[0]).is_loopback
 
 
 def _too_many_wrong() -> Problem:

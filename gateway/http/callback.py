@@ -27,6 +27,7 @@ from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.reason import Refusal, Refused
 from gateway.http.callback_openapi import description
 from gateway.http.problem import Problem, problems
+from gateway.http.source_address import source_of
 from gateway.spin.keeping import KeptInMemory
 from gateway.spin.kept_engines import KeptInvitations
 
@@ -115,7 +116,7 @@ class CallbackServer:
 
     async def _take(self, request: web.Request) -> None:
         now = self._wall_clock()
-        if not self._sources.take(request.remote or "", now):
+        if not self._sources.take(source_of(request.remote), now):
             raise Refused(Refusal.RATE_LIMITED, "source")
         bearer = bearer_of(request)
         if bearer is None:

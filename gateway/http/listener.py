@@ -38,6 +38,7 @@ _SERVER_LOG.addFilter(_NothingOfPeers())
 class ListenerLimits:
     """Limits of connections; lifetime: seconds a connection lives, whatever happens on it.
 
+    max_per_source: of an IPv4 address, or of a whole IPv6 /64, which one host may have to itself.
     receive_buffer: octets (the kernel doubles them) that one read takes, about. All chunks in them
     are read at once, 4 us each and 6 octets if small: TLS' own 256 KiB hold up the loop for 50 ms.
     """

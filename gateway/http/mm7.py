@@ -18,6 +18,7 @@ from discovery.number import masked
 from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.mms import read_content
 from gateway.http.problem import Problem
+from gateway.http.source_address import source_of
 from gateway.mms.mm7 import MAX_BODY, MalformedMm7, build_delivery_answer, read_delivery
 
 _log = structlog.get_logger("mms")
@@ -83,7 +84,7 @@ class Mm7Receiver:
         return web.Response(body=answer, content_type="text/xml", charset="utf-8")
 
     def _authenticate(self, request: web.Request) -> None:
-        now, source = self._wall_clock(), request.remote or ""
+        now, source = self._wall_clock(), source_of(request.remote)
         if not self._failures.allows(source, now):
             raise Problem(429, "too many wrong passwords", headers={"Retry-After": "60"})
         values = request.headers.getall("Authorization", [])

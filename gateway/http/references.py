@@ -11,6 +11,7 @@ from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.limits import RateLimit, SlidingWindow
 from discovery.spin.reference import MEDIA_TYPE
 from gateway.http.problem import Problem
+from gateway.http.source_address import source_of
 from gateway.spin.kept_engines import KeptReferences
 
 _log = structlog.get_logger("spin")
@@ -36,7 +37,7 @@ class ReferenceServer:
 
     async def _get(self, request: web.Request) -> web.Response:
         now = self._wall_clock()
-        if not self._sources.take(request.remote or "", now):
+        if not self._sources.take(source_of(request.remote), now):
             raise Problem(429, "too many requests", headers={"Retry-After": "60"})
         try:
             token = await self._references.fetch(request.match_info["id"][:64], now)

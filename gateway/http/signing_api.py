@@ -25,6 +25,7 @@ from gateway.http.callback import bearer_of
 from gateway.http.credentials import CertificateSource
 from gateway.http.problem import Handler
 from gateway.http.signing_openapi import DESCRIPTION
+from gateway.http.source_address import source_of
 from gateway.revocation import RevocationService
 from gateway.signing.messages import (
     MAX_BODY,
@@ -186,7 +187,7 @@ class SigningApiServer:
 
     def _client(self, request: web.Request) -> Client:
         """Return whose request it is; raises ApiError."""
-        now, source = self._wall_clock(), request.remote or ""
+        now, source = self._wall_clock(), source_of(request.remote)
         presented, names = _digest(bearer_of(request)), _certificate_names(request)
         client = next((each for each in self._clients if _is(each, presented, names)), None)
         if client is None:

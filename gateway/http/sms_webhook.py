@@ -31,6 +31,7 @@ from discovery.spin.limits import RateLimit, ReplayMemory, SlidingWindow
 from discovery.spin.reference import read_reference
 from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.http.problem import Problem
+from gateway.http.source_address import source_of
 from gateway.sms.message import IncomingSms
 from gateway.sms.receipt_form import ReceiptForm
 from gateway.spin.keeping import Keeper, Kept, KeptInMemory, Kind
@@ -106,7 +107,7 @@ class SmsWebhook:
 
     async def _signed(self, request: web.Request) -> bytes:
         """Return a body that is signed, in time, and new."""
-        now, source = self._wall_clock(), request.remote or ""
+        now, source = self._wall_clock(), source_of(request.remote)
         if not self._failures.allows(source, now):
             raise Problem(429, "too many wrong signatures", headers={"Retry-After": "60"})
         if request.content_type != "application/json" or "Content-Encoding" in request.headers:

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.http import listener as listener_module
 from gateway.http.fetch import client_context
-from gateway.http.listener import HttpListener, ListenerLimits
+from gateway.http.listener import HttpListener, ListenerLimits, _Bounded
 from gateway.http.repository import CertificateRepository
+from gateway.http.source_address import source_of
 from tests.support.https import TestAuthority
 
 pytestmark = pytest.mark.real
@@ -160,6 +161,35 @@ async def test_connections_of_one_source_are_bounded_and_others_still_come_in() 
         assert b"pong" in await reader.read()
         for _, held in [*idle, (reader, writer), (extra, extra_writer)]:
             held.close()
+
+
+async def test_the_connections_of_a_network_are_bounded_together() -> None:
+    """Whoever has an IPv6 /64 could take every place there is, each from an address of its own."""
+
+    class Peer(asyncio.Transport):
+        def __init__(self, address: str) -> None:
+            super().__init__({"peername": (address, 4_000, 0, 0)})
+            self.aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+        def close(self) -> None:
+            self.aborted = True
+
+        def is_closing(self) -> bool:
+            return self.aborted
+
+    limits = ListenerLimits(max_per_source=3)
+    listener = HttpListener(application(), "::1", 0, tls=None, limits=limits)
+    peers = [Peer(f"2001:db8:0:7::{host:x}") for host in range(1, 6)]
+    bounded = [_Bounded(asyncio.Protocol(), listener) for _ in peers]
+    for each, peer in zip(bounded, peers, strict=True):
+        each.connection_made(peer)
+    assert [peer.aborted for peer in peers] == [False] * 3 + [True] * 2
+    for each in bounded:
+        each.connection_lost(None)
+    assert listener.admit(Peer("2001:db8:0:7::9"), source_of("2001:db8:0:7::9"))
 
 
 async def test_a_slow_sender_is_cut_when_the_connection_has_lived_long_enough() -> None:
