@@ -9,6 +9,18 @@ from discovery.model import Assurance, FoundUri, Service
 
 
 @dataclass(frozen=True, slots=True)
+class _Held:
+    uris: tuple[FoundUri, ...]
+    since: float
+
+    def alive(self, now: float) -> tuple[FoundUri, ...]:
+        """What is left; nothing where the clock was set back, since nobody knows for how long."""
+        if now < self.since:
+            return ()
+        return tuple(uri for uri in self.uris if uri.expires_at > now)
+
+
+@dataclass(frozen=True, slots=True)
 class CacheKey:
     """A number and a service; `caller` only where answers are not shared between callers."""
 
@@ -27,7 +39,7 @@ class MappingCache:
     def __init__(self, *, max_entries: int = 100_000, max_lifetime: float = 3600.0) -> None:
         self._max_entries = max_entries
         self._max_lifetime = max_lifetime
-        self._entries: OrderedDict[CacheKey, tuple[FoundUri, ...]] = OrderedDict()
+        self._entries: OrderedDict[CacheKey, _Held] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -37,7 +49,7 @@ class MappingCache:
         held = self._entries.get(key)
         if held is None:
             return ()
-        alive = tuple(uri for uri in held if uri.expires_at > now)
+        alive = held.alive(now)
         if not alive:
             del self._entries[key]
             return ()
@@ -54,7 +66,7 @@ class MappingCache:
         )
         if not kept:
             return
-        self._entries[key] = kept
+        self._entries[key] = _Held(kept, now)
         self._entries.move_to_end(key)
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
@@ -65,8 +77,4 @@ class MappingCache:
 
     def entries(self, now: float) -> list[tuple[CacheKey, tuple[FoundUri, ...]]]:
         """Return what is alive at `now`, least recently used first."""
-        return [
-            (key, tuple(uri for uri in uris if uri.expires_at > now))
-            for key, uris in self._entries.items()
-            if any(uri.expires_at > now for uri in uris)
-        ]
+        return [(key, alive) for key, held in self._entries.items() if (alive := held.alive(now))]

@@ -167,7 +167,8 @@ class Resolver:
                     hit = SourceOutcome(CACHE, Outcome.FOUND, "", 0.0)
                     return Resolution(question.number, question.service, uris, (hit,))
         until, resolution = self._not_found.get(question, (0.0, None))
-        return resolution if until > now else None
+        # Further off it lies only where the clock was set back.
+        return resolution if now < until <= now + self._limits.negative else None
 
     def _start(self, question: _Question) -> _UnderWay | None:
         if len(self._under_way) >= self._limits.max_under_way:

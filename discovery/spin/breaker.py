@@ -48,7 +48,11 @@ class CompletionBreaker:
         circuit = self._circuits.get(key)
         if circuit is None or circuit.open_until is None:
             return True
-        return now >= circuit.open_until and now >= circuit.trial_until
+        pause = self._policy.pause
+        # Neither lies further off than a pause, but where the clock was set back.
+        return not any(
+            now < until <= now + pause for until in (circuit.open_until, circuit.trial_until)
+        )
 
     def sent(self, key: str, now: float) -> None:
         """Note that one was sent; while the circuit is open it is the trial."""
@@ -67,7 +71,7 @@ class CompletionBreaker:
             if answered:
                 circuit.outcomes.clear()
                 circuit.open_until = None
-            elif now >= circuit.open_until:
+            elif not now < circuit.open_until <= now + policy.pause:
                 circuit.open_until = now + policy.pause
                 circuit.trial_until = 0.0
             return

@@ -18,7 +18,8 @@ class SlidingWindow:
     """Counts events by key and tells when one would be too many.
 
     max_keys bounds the memory. Where it is full, the key that has been quiet longest is
-    forgotten, so a flood of new keys costs old ones their history and nothing else.
+    forgotten, so a flood of new keys costs old ones their history and nothing else. Events of a
+    future, which a clock that was set back leaves behind, count no more: they would never pass.
     """
 
     def __init__(self, limit: RateLimit, *, max_keys: int = 10_000) -> None:
@@ -59,7 +60,7 @@ class SlidingWindow:
             del self._events[key]
 
     def _drop_old(self, events: deque[float], now: float) -> None:
-        while events and events[0] <= now - self._limit.period:
+        while events and not now - self._limit.period < events[0] <= now:
             events.popleft()
 
 

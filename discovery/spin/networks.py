@@ -123,4 +123,5 @@ class Networks:
 
     def _avoided(self, number: str, carriage: Carriage, now: float) -> bool:
         record = self._records.get((number[:_PREFIX_DIGITS], carriage))
-        return record is not None and record.avoided_until > now
+        # Further off than a pause it lies only where the clock was set back.
+        return record is not None and now < record.avoided_until <= now + self._pause

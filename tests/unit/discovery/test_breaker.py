@@ -70,3 +70,14 @@ def test_prefixes_are_bounded() -> None:
     for prefix in range(100):
         breaker.ended(str(prefix), answered=False, now=0.0)
     assert len(breaker) == 5
+
+
+def test_a_clock_that_was_set_back_does_not_keep_it_open() -> None:
+    breaker = fed("-" * 10)
+    assert not breaker.allows("121255", 0.0)
+    assert breaker.allows("121255", -100_000.0)
+    breaker.sent("121255", -100_000.0)
+    assert not breaker.allows("121255", -99_999.0)
+    breaker.ended("121255", answered=False, now=-99_990.0)
+    assert not breaker.allows("121255", -99_950.0)
+    assert breaker.allows("121255", -99_890.0)

@@ -194,6 +194,7 @@ def test_one_phone_that_is_off_teaches_nothing_of_its_network() -> None:
     assert networks.carriages(number, 1.0)[0] is Carriage.REFERENCE
     networks.learn("13105550199", Carriage.REFERENCE, delivered=False, now=0.0)
     assert networks.carriages(number, 1.0) == (Carriage.TEXT,)
+    assert networks.carriages(number, -1_000.0)[0] is Carriage.REFERENCE  # the clock was set back
 
 
 def test_text_is_tried_even_where_it_never_arrived() -> None:

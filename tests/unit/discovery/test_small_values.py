@@ -157,6 +157,14 @@ def test_the_cache_never_holds_longer_than_its_own_limit() -> None:
     assert cache.get(KEY, 10) == ()
 
 
+def test_a_clock_that_was_set_back_gives_no_mapping_a_longer_life() -> None:
+    cache = MappingCache()
+    cache.put(KEY, (found(expires_at=10_000),), 9_000)
+    assert cache.entries(5_000) == []
+    assert cache.get(KEY, 5_000) == ()
+    assert len(cache) == 0
+
+
 def test_what_only_a_text_message_said_is_not_cached() -> None:
     cache = MappingCache()
     cache.put(KEY, (found(assurance="sms"),), 0)
@@ -193,6 +201,13 @@ def test_a_window_lets_the_counted_number_through_and_then_waits() -> None:
     assert not window.take("a", 3599)
     assert window.take("a", 3600)
     assert not window.take("a", 3600.5)
+
+
+def test_a_clock_that_was_set_back_does_not_stop_a_window_for_good() -> None:
+    window = SlidingWindow(RateLimit(3, 60))
+    assert window.take("key", 100_000.0)
+    for now in range(0, 6_000, 30):
+        assert window.take("key", float(now))
 
 
 def test_a_window_of_none_lets_nothing_through() -> None:

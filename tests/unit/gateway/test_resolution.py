@@ -166,6 +166,16 @@ async def test_a_number_not_found_is_not_asked_for_again_for_a_while() -> None:
     assert len(source.asked) == 2
 
 
+async def test_a_clock_that_was_set_back_denies_no_number_for_long() -> None:
+    source = FakeSource("spin", NOTHING)
+    scene = Scene(source)
+    scene.now = 100_000.0
+    await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    scene.now = 50_000.0
+    await scene.resolver.resolve(BOB, Service.VOICE, caller=ALICE)
+    assert len(source.asked) == 2
+
+
 async def test_numbers_not_found_are_remembered_within_a_bound() -> None:
     source = FakeSource("spin", NOTHING)
     scene = Scene(source, limits=ResolverLimits(max_negative=2))
