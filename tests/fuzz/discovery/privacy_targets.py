@@ -27,10 +27,18 @@ from discovery.privacy.private_token import parse_authorization, parse_challenge
 from discovery.privacy.reason import PrivacyError
 from discovery.privacy.rsa_numbers import RsaPrivateKey
 from discovery.privacy.split_storage import (
+    BUCKET_OCTETS,
+    LABEL_OCTETS,
+    REQUEST_OCTETS,
+    RESPONSE_OCTETS,
+    SEALED_SIZES,
     BlindEvaluator,
     StorageQuestion,
     StorageSecrets,
+    decode_entries,
+    encode_entries,
     find_sealed,
+    parse_evaluation_keys,
 )
 from discovery.privacy.token import (
     TokenChallenge,
@@ -41,11 +49,13 @@ from discovery.privacy.token import (
 from discovery.privacy.token_issuer import DailyQuota, IssuerKey, TokenIssuer
 from discovery.privacy.token_key import parse_token_key
 from discovery.privacy.token_verifier import AcceptedKey, TokenVerifier
+from gateway.http.ohttp_compared_keys import read_keys
 
 NOW: Final = 1_795_000_000.0
 KEY: Final = GatewayKey(1, bytes(range(32)))
 CHALLENGE: Final = TokenChallenge("issuer.example", b"", ("dp.example",))
 SECRETS: Final = StorageSecrets(bytes(32), bytes(32))
+SMALLEST: Final = min(SEALED_SIZES)
 SERVER_A: Final = BlindEvaluator(b"1" * 32, b"2" * 32)
 
 
@@ -144,6 +154,72 @@ def storage(data: bytes) -> None:
         SECRETS.open(find_sealed(data, SECRETS.label) or b"")
 
 
+def evaluation_keys(data: bytes) -> None:
+    """Read pinned keys; what is read is one spelling and has a generation."""
+    with contextlib.suppress(PrivacyError):
+        keys = parse_evaluation_keys(data.decode("latin-1"))
+        assert parse_evaluation_keys(str(keys)) == keys
+        assert keys.generation
+
+
+def evaluation(data: bytes) -> None:
+    """Ask and answer with octets in the place of points: a forged answer is never taken."""
+    request = data[:REQUEST_OCTETS].ljust(REQUEST_OCTETS, b"\0")
+    with contextlib.suppress(PrivacyError):
+        assert len(SERVER_A.evaluate(request)) == RESPONSE_OCTETS
+    question = StorageQuestion("tel:+14155550123")
+    answer = bytearray(SERVER_A.evaluate(question.request))
+    changed = bytes(octet ^ data[n] if n < len(data) else octet for n, octet in enumerate(answer))
+    with contextlib.suppress(PrivacyError):
+        secrets = question.finish(changed, SERVER_A.public_keys)
+        assert changed == answer, "a forged evaluation was taken"
+        assert len(secrets.label) == LABEL_OCTETS
+
+
+def entries(data: bytes) -> None:
+    """Read what a directory puts; what is read is written as it was."""
+    with contextlib.suppress(PrivacyError):
+        assert encode_entries(decode_entries(data)) == data
+    # Entries are long: a few octets stand for each, so that whole ones come about too.
+    sizes = sorted(SEALED_SIZES)
+    made = bytearray()
+    for at in range(0, min(len(data), 32), 4):
+        label, size, extra = data[at : at + 2], sizes[data[at] % len(sizes)], data[at + 3 : at + 4]
+        made += label.ljust(LABEL_OCTETS, b"\0") + size.to_bytes(2, "big") + bytes(size) + extra
+    with contextlib.suppress(PrivacyError):
+        assert encode_entries(decode_entries(bytes(made))) == made
+
+
+def bucket(data: bytes) -> None:
+    """Search buckets of the one size there is; what is found is of a size class."""
+    held = data.ljust(BUCKET_OCTETS, b"\0")[:BUCKET_OCTETS]
+    shifted = bytes(LABEL_OCTETS) + SMALLEST.to_bytes(2, "big") + bytes(SMALLEST) + data
+    for octets in (data, held, shifted.ljust(BUCKET_OCTETS, b"\0")[:BUCKET_OCTETS]):
+        for label in (data[:LABEL_OCTETS], bytes(LABEL_OCTETS)):
+            with contextlib.suppress(PrivacyError):
+                found = find_sealed(octets, label.ljust(LABEL_OCTETS, b"\0"))
+                assert found is None or len(found) in SEALED_SIZES
+                with contextlib.suppress(PrivacyError):
+                    SECRETS.open(found or b"")
+                    raise AssertionError("a forged entry was opened")
+
+
+def issuer_directory(data: bytes) -> None:
+    """Read what an issuer publishes; what is read is written as it means."""
+    with contextlib.suppress(PrivacyError):
+        found = parse_issuer_directory(data)
+        assert parse_issuer_directory(found.encode()) == found
+
+
+def key_copies(data: bytes) -> None:
+    """Read the copies of a gateway's keys: a relay's octets, a directory's base64."""
+    with contextlib.suppress(PrivacyError):
+        parse_key_configurations(data)
+    with contextlib.suppress(PrivacyError):
+        found = parse_key_configurations(read_keys(data.decode("latin-1")))
+        OhttpClient.choose(found)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "bhttp": bhttp,
     "ohttp": ohttp,
@@ -154,6 +230,12 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "token_request": token_request,
     "token_fields": token_fields,
     "storage": storage,
+    "evaluation_keys": evaluation_keys,
+    "evaluation": evaluation,
+    "entries": entries,
+    "bucket": bucket,
+    "issuer_directory": issuer_directory,
+    "key_copies": key_copies,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from random import Random
 
 import pytest
@@ -16,7 +17,12 @@ from discovery.privacy.bhttp import (
 from discovery.privacy.encapsulation import encapsulate_request
 from discovery.privacy.ohttp import OhttpClient
 from discovery.privacy.private_token import format_authorization, format_challenge
-from discovery.privacy.split_storage import StorageQuestion, encode_bucket
+from discovery.privacy.split_storage import (
+    RESPONSE_OCTETS,
+    StorageQuestion,
+    encode_bucket,
+    encode_entries,
+)
 from discovery.privacy.token import Token
 from discovery.privacy.token_client import ask_token
 from discovery.privacy.token_issuer import DailyQuota, TokenIssuer
@@ -26,6 +32,7 @@ from tests.fuzz.discovery.privacy_targets import (
     NOW,
     SECRETS,
     SERVER_A,
+    SMALLEST,
     TARGETS,
     issuer_key,
 )
@@ -33,7 +40,7 @@ from tests.fuzz.discovery.privacy_targets import (
 REQUEST = BinaryRequest("POST", "https", "dp.example", "/l", (("a", "b"),), b"x" * 70, (("t", ""),))
 RESPONSE = BinaryResponse(200, (("a", "b"),), b"x" * 70, (), (Informational(103, (("l", "x"),)),))
 # Of those whose every run costs milliseconds, fewer.
-_RUNS = {"token_request": 60}
+_RUNS = {"token_request": 60, "evaluation": 40, "bucket": 100, "entries": 100}
 
 
 def forged() -> Token:
@@ -75,6 +82,18 @@ def seeds(name: str) -> list[bytes]:
             SERVER_A.evaluate(question),
             SECRETS.seal(b"record"),
             encode_bucket([(SECRETS.label, SECRETS.seal(b"record"))]),
+        ],
+        "evaluation_keys": [str(SERVER_A.public_keys).encode()],
+        "evaluation": [question, b"", bytes(RESPONSE_OCTETS)],
+        "entries": [
+            encode_entries([(SECRETS.label, SECRETS.seal(b"record"))]),
+            bytes(range(32)),
+        ],
+        "bucket": [SECRETS.label + b"\x0c", encode_entries([(SECRETS.label, bytes(SMALLEST))])],
+        "issuer_directory": [directory.encode()],
+        "key_copies": [
+            b"\0\x2d" + KEY.configuration.encode(),
+            b64encode(b"\0\x2d" + KEY.configuration.encode()),
         ],
     }[name]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from discovery.log.witness import Witness
+from discovery.privacy.split_storage import SEALED_SIZES, StorageQuestion, encode_entries
 from gateway.directory.bodies import MAX_BODY, checked_object
 from gateway.directory_log.witness_server import WitnessServer, WitnessStore
 from gateway.http.listener import HttpListener
@@ -21,25 +23,48 @@ from gateway.http.problem import Problem
 from tests.security.gateway import test_callback_description as callback
 from tests.security.gateway import test_operator_description as operator
 from tests.support.agent_scene import PROVIDER_TOKEN, agent_scene
+from tests.support.directory_world import DirectoryWorld, running
 from tests.support.log_world import ORIGIN, cosigner, log_signer
+from tests.support.oblivious_services import (
+    CLIENT_TOKEN,
+    issuer_config,
+    relay_config,
+    running_issuer,
+    running_relay,
+    tls_root,
+)
 from tests.support.signing_api_scene import TOKEN, signing_api_scene
+from tests.support.split_scene import (
+    BUCKETS_TOKEN,
+    EVALUATOR_TOKEN,
+    GENERATION,
+    SplitScene,
+)
 
 pytestmark = pytest.mark.real
+OCTETS = "application/octet-stream"
 REFUSED = frozenset({400, 408, 411, 413, 415})
 
 
 @dataclass(frozen=True)
 class Door:
-    """Where to post, with what opens it and what it takes."""
+    """Where to post, with what opens it and what it takes.
+
+    also: statuses that refuse here besides the usual ones; body: what is asked with in good order.
+    """
 
     port: int
     path: str
     authorization: str
     kind: str
+    method: str = "POST"
+    also: frozenset[int] = frozenset()
+    body: bytes = b"{}"
+    tls: ssl.SSLContext | None = None
 
     def head(self, *fields: str, kind: str | None = None) -> bytes:
         lines = [
-            f"POST {self.path} HTTP/1.1",
+            f"{self.method} {self.path} HTTP/1.1",
             "Host: x.example",
             f"Content-Type: {kind or self.kind}",
             *([f"Authorization: {self.authorization}"] if self.authorization else []),
@@ -49,16 +74,23 @@ class Door:
 
     async def ask(self, octets: bytes, *, wait: float = 20.0) -> int:
         """Send and return the status; 0 where the connection was closed without one."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
         try:
             async with asyncio.timeout(wait):
                 writer.write(octets)
                 line = await reader.readline()
             return int(line.split(b" ", 2)[1]) if line else 0
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return 0
         finally:
             writer.close()
+
+    def good(self) -> bytes:
+        return self.head(f"Content-Length: {len(self.body)}") + self.body
+
+
+def trusting(folder: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(folder / "tls-root.pem"))
 
 
 @asynccontextmanager
@@ -109,8 +141,52 @@ async def witness(folder: Path) -> AsyncIterator[Door]:
     await listener.stop()
 
 
+@asynccontextmanager
+async def evaluator(folder: Path) -> AsyncIterator[Door]:
+    async with AsyncExitStack() as stack:
+        scene = SplitScene(folder, stack)
+        scene.make_world()
+        service = await scene.start_evaluator()
+        path, bearer = f"/ev/v1/evaluations/{GENERATION}", f"Bearer {EVALUATOR_TOKEN}"
+        question = StorageQuestion("tel:+14155550123").request
+        yield Door(service.listener.port, path, bearer, OCTETS, body=question, tls=trusting(folder))
+
+
+@asynccontextmanager
+async def buckets(folder: Path) -> AsyncIterator[Door]:
+    async with AsyncExitStack() as stack:
+        scene = SplitScene(folder, stack)
+        scene.make_world()
+        service = await scene.start_buckets()
+        path, bearer = f"/sb/v1/entries/{GENERATION}", f"Bearer {BUCKETS_TOKEN}"
+        entry = encode_entries([(bytes(32), bytes(min(SEALED_SIZES)))])
+        port, tls = service.listener.port, trusting(folder)
+        yield Door(port, path, bearer, OCTETS, method="PUT", body=entry, tls=tls)
+
+
+@asynccontextmanager
+async def issuer(folder: Path) -> AsyncIterator[Door]:
+    async with running_issuer(issuer_config(folder, tls_root(folder))) as service:
+        path, kind = "/token-request", "application/private-token-request"
+        bearer, also = f"Bearer {CLIENT_TOKEN}", frozenset({422})
+        port, tls = service.listener.port, trusting(folder)
+        yield Door(port, path, bearer, kind, also=also, tls=tls)
+
+
+@asynccontextmanager
+async def relay(folder: Path) -> AsyncIterator[Door]:
+    config = relay_config(folder, tls_root(folder), {"dp": "https://127.0.0.1:1"})
+    async with running_relay(config) as service:
+        # It does not know what it passes on; here nobody takes it.
+        also, port, tls = frozenset({502}), service.listener.port, trusting(folder)
+        yield Door(port, "/relay/dp", "", "message/ohttp-req", also=also, tls=tls)
+
+
 Opening = Callable[[Path], AbstractAsyncContextManager[Door]]
-DOORS: tuple[Opening, ...] = (agent, signing, the_operator, answers, multimedia, witness)
+DOORS: tuple[Opening, ...] = (
+    *(agent, signing, the_operator, answers, multimedia),
+    *(witness, evaluator, buckets, issuer, relay),
+)
 each_door = pytest.mark.parametrize("opening", DOORS, ids=lambda opening: opening.__name__)
 
 
@@ -147,8 +223,8 @@ async def test_hostile_octets_are_refused_and_the_next_request_is_served(
             status = await door.ask(octets)
             # A large body that is not read to its end may end in a reset instead.
             closed = status == 0 and len(octets) > 65_536
-            assert closed or status in REFUSED, f"{what}: {status}"
-        assert await door.ask(door.head("Content-Length: 2") + b"{}") not in (0, 500)
+            assert closed or status in REFUSED | door.also, f"{what}: {status}"
+        assert await door.ask(door.good()) not in (0, 500)
 
 
 @each_door
@@ -164,9 +240,9 @@ async def test_only_the_one_right_credential_opens(opening: Opening, tmp_path: P
         if not door.authorization:
             pytest.skip("open to everybody: what it is given is signed")
         scheme, _, secret = door.authorization.partition(" ")
-        nothing = Door(door.port, door.path, "", door.kind)
-        in_query = Door(door.port, f"{door.path}?token={secret}&access_token={secret}", "", "x/y")
-        body = "Content-Length: 2"
+        nothing = replace(door, authorization="")
+        in_query = replace(nothing, path=f"{door.path}?token={secret}&access_token={secret}")
+        body = f"Content-Length: {len(door.body)}"
         twice = f"Authorization: {door.authorization}"
         tried = {
             "none": nothing.head(body),
@@ -179,8 +255,8 @@ async def test_only_the_one_right_credential_opens(opening: Opening, tmp_path: P
             "not ASCII": nothing.head(f"Authorization: {scheme} \u00e9{secret}", body),
         }
         for what, octets in tried.items():
-            assert await door.ask(octets + b"{}") in (400, 401), what
-        assert await door.ask(door.head(body) + b"{}") not in (0, 401)
+            assert await door.ask(octets + door.body) in (400, 401), what
+        assert await door.ask(door.good()) not in (0, 401)
 
 
 def test_the_deepest_and_longest_body_costs_little_time() -> None:
@@ -200,6 +276,39 @@ def test_the_deepest_and_longest_body_costs_little_time() -> None:
                 checked_object(body, {"csi"})
             spent.append(time.process_time() - begun)
         assert min(spent) < 0.02
+
+
+PLACES = (
+    "/log/tile/0/../../../checkpoint",
+    "/log/tile/0/%2e%2e/%2e%2e/secret",
+    "/log/tile/99/000",
+    "/log/tile/-1/000",
+    "/log/tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+    "/log/tile/0/000.p/0",
+    "/log/tile/0/000.p/999",
+    "/log/tile/entries/" + "x000/" * 400 + "000",
+    "/log/tile/0/%00",
+    "/log/tile/0/\u0663",
+    "/log/" + "y" * 7_000,
+    "/log/checkpoint/",
+)
+
+
+async def test_hostile_paths_of_a_log_are_not_found_and_the_checkpoint_is_still_served(
+    tmp_path: Path,
+) -> None:
+    world = DirectoryWorld(tmp_path, transparency_log={"interval_seconds": 0.02})
+    async with running(world) as client:
+        assert (await client.register(world.owner())).status == 200
+        door = Door(client.service.listener.port, "", "", "", method="GET", tls=trusting(tmp_path))
+        for place in PLACES:
+            hostile = replace(door, path=place)
+            assert await hostile.ask(hostile.head()) in (400, 404), place
+        for path in ("/log/checkpoint", "/log/tile/0/000.p/1", "/log/tile/entries/000.p/1"):
+            good = replace(door, path=path)
+            assert await good.ask(good.head()) == 200
+        body = replace(door, path="/log/checkpoint", method="POST")
+        assert await body.ask(body.head("Content-Length: 2000000000") + b"{") == 405
 
 
 async def test_what_follows_a_request_of_two_lengths_is_no_second_request() -> None:
