@@ -13,7 +13,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	touch $@
 
 demo: setup
-	$(BIN)/spingate demo $(DEMO_ARGS)
+	@$(BIN)/spingate demo $(DEMO_ARGS)
 
 test: setup
 	sh tests/support/install-programs.sh

@@ -107,7 +107,7 @@ class DirectoryConnection:
                     self.url, build_lookup(csi, service), timeout=timeout
                 )
                 if reply.status != 200:
-                    raise DirectoryFailed(self.url, f"HTTP status {reply.status}")
+                    raise DirectoryFailed(self.url, _status(reply.status))
                 return await self._checked(keys, reply.body, csi, timeout)
         except TimeoutError:
             raise DirectoryFailed(self.url, f"nothing within {timeout:g} s") from None
@@ -185,6 +185,12 @@ class DirectoryConnection:
             raise DirectoryFailed(self.url, "publishes no key that we may believe")
         self._keys, self._keys_until = keys, now + _KEY_LIFETIME
         return keys
+
+
+def _status(status: int) -> str:
+    # Why, the directory tells nobody: it is the credential that the configuration names, or none.
+    why = ": it wants a token, and one that it takes" if status == 401 else ""
+    return f"HTTP status {status}{why}"
 
 
 def read_keys(body: bytes) -> tuple[EcKey, ...]:

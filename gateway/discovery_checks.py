@@ -34,6 +34,7 @@ from gateway.http.fetch import FetchFailed, client_context
 from gateway.http.service_client import ServiceClient
 from gateway.mail.making import mail_settings
 from gateway.mail.submission import MailFailed, MailSubmission
+from gateway.oblivious_checks import oblivious_way
 from sip.dns import DnsUnavailable
 
 _TIMEOUT: Final = 5.0
@@ -149,6 +150,10 @@ async def _directory(
     if described.get("url") != server.url:
         detail = f"it calls itself {described.get('url')!r}: its answers are refused"
         yield Finding(name, "failed", detail, "use the url it calls itself by")
+    if server.oblivious is not None:
+        believed = described.get("token_issuers")
+        async for finding in oblivious_way(server.oblivious, client, believed):
+            yield finding
     if server.log_keys:
         yield _log_key(name, server, described.get("log"), described.get("log_labels"))
         yield await _checkpoint(name, server, client, now)

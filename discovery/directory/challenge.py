@@ -71,7 +71,7 @@ def read_code(text: str, csi: Identifier) -> str:
 def check_challenge_answer(given: str, expected: str) -> None:
     """Compare in constant time; raises Refused(WRONG_CODE)."""
     if not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("ascii")):
-        raise Refused(Refusal.WRONG_CODE, "answer is not that of the challenge")
+        raise Refused(Refusal.WRONG_CODE, "the code is not the one that was sent")
 
 
 def message_text(code: str, place: int, places: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -90,14 +91,30 @@ def _tell(report: CallReport, found: DirectoryReport, as_json: bool) -> None:
         print_parts(console, parts)
 
 
+def _typed(program: str) -> str:
+    """Return what a person in this folder types to call this program."""
+    if Path(program).name != "spingate":
+        return "python -m gateway"
+    found = shutil.which("spingate")
+    if found is not None and Path(found).resolve() == Path(program).resolve():
+        return "spingate"
+    return str(_shown(Path(program).absolute()))
+
+
+def _shown(path: Path) -> Path:
+    """Return a path as it is named from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 async def _stay(folder: Path) -> None:
+    command, configuration = _typed(sys.argv[0]), f"{_shown(folder)}/alpha/gateway.toml"
     console.print(
         "\nBoth providers stay up. In another terminal:\n"
-        f"  [bold]spingate call {BOB} --from {ALICE} -c {folder}/alpha/gateway.toml[/]\n"
-        f"  [bold]spingate discover {BOB} --from {ALICE} -c {folder}/alpha/gateway.toml[/]\n"
-        f"  [bold]spingate discover {TWO_PROVIDERS} --from {ALICE} "
-        f"-c {folder}/alpha/gateway.toml[/]\n"
-        f"Traces, logs and recordings are in {folder}/. Ctrl-C ends it."
+        f"  [bold]{command} call {BOB} --from {ALICE} -c {configuration}[/]\n"
+        f"  [bold]{command} discover {BOB} --from {ALICE} -c {configuration}[/]\n"
+        f"  [bold]{command} discover {TWO_PROVIDERS} --from {ALICE} -c {configuration}[/]\n"
+        f"Traces, logs and recordings are in {_shown(folder)}/. Ctrl-C ends it.",
+        soft_wrap=True,
     )
     done = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -253,7 +253,7 @@ def _put(
         owner.run(with_code(code))
     except CodeNeeded as needed:
         if not sys.stdin.isatty() or owner.as_json:
-            failure(f"{needed}: give it with --code")
+            failure(f"{needed}: give the same command again, with --code")
         console.print(f"{needed}.")
         owner.run(with_code(typer.prompt("Code")))
 

@@ -53,4 +53,5 @@ def _tell(resolution: dict[str, Any]) -> None:
     for found in resolution["uris"]:
         console.print(f" [bold green]{escape(found['uri'])}[/] [dim]({found['assurance']})[/]")
     if not resolution["uris"]:
-        console.print(" [red]not found[/]")
+        declined = any(source["outcome"] == "declined" for source in resolution["asked"])
+        console.print(f" [red]{'its owner wants not to be found' if declined else 'not found'}[/]")

@@ -56,4 +56,6 @@ def _tell(what: str, entries: list[dict[str, Any]]) -> None:
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "\n".join(value)
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

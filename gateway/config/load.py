@@ -113,8 +113,10 @@ def _anchor(config: M, folder: Path) -> M:
         if isinstance(value, tuple):
             return tuple(walk(item) for item in value)
         if isinstance(value, BaseModel):
-            changes = {name: walk(getattr(value, name)) for name in type(value).model_fields}
-            return value.model_copy(update=changes)
+            copies = {name: walk(getattr(value, name)) for name in type(value).model_fields}
+            # What was not given stays so: a default is no wish of the operator's.
+            changed = {name: it for name, it in copies.items() if it != getattr(value, name)}
+            return value.model_copy(update=changed)
         return value
 
     anchored = walk(config)

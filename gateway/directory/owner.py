@@ -46,7 +46,8 @@ class CodeNeeded(Exception):
     """A challenge is under way: its code comes by message and has to be given."""
 
     def __init__(self, routes: int) -> None:
-        super().__init__(f"{routes} message(s) with a code are under way")
+        codes = "a code is" if routes == 1 else f"{routes} codes are"
+        super().__init__(f"{codes} under way by message")
         self.routes = routes
 
 
