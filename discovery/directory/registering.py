@@ -53,12 +53,15 @@ def check_registration(
 
 
 def check_removal(
-    signed: Signed, removal: Removal, holder: Holder, floor: Floor, now: float
+    signed: Signed, removal: Removal, holder: Holder, floor: Floor, now: float, *, directory: str
 ) -> Author:
-    """Check a tombstone and tell whose it is; an owner's has to have a higher `seq`.
+    """Check a tombstone for `directory` (our URL) and tell whose it is; an owner's has to have a
+    higher `seq`.
 
-    Raises Refused as `check_author` does, and SEQUENCE.
+    Raises Refused as `check_author` does, WRONG_AUDIENCE and SEQUENCE.
     """
+    if removal.audience != directory:
+        raise Refused(Refusal.WRONG_AUDIENCE, "removal is for another directory")
     author = check_author(signed, removal.csi, removal.issued_at, holder, now)
     if author == "owner" and floor.seq is not None and removal.seq <= floor.seq:
         raise Refused(Refusal.SEQUENCE, "seq is not above that of the record")

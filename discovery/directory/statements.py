@@ -1,6 +1,7 @@
 """What an owner or a number provider signs beside records: removal, and release to a new key.
 
-Removal is a tombstone, {"v":1,"op":"remove","csi":..,"seq":8,"iat":..}. Release lets another key
+Removal is a tombstone, {"v":1,"op":"remove","aud":<URL>,"csi":..,"seq":8,"iat":..}, good at one
+directory: another that it was shown to cannot use it elsewhere. Release lets another key
 take over an identifier without the hold, {"v":1,"op":"release","csi":..,"to":<thumbprint>,..}.
 """
 
@@ -26,8 +27,10 @@ Author = Literal["owner", "provider"]
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """An identifier is to be in the directory no more; `seq` is above that of the record."""
+    """An identifier is to be in the directory `audience` (its URL) no more; `seq` is above that of
+    the record."""
 
+    audience: str
     csi: Identifier
     seq: int
     issued_at: int
@@ -37,6 +40,7 @@ class Removal:
         return {
             "v": 1,
             "op": "remove",
+            "aud": self.audience,
             "csi": str(self.csi),
             "seq": self.seq,
             "iat": self.issued_at,
@@ -77,11 +81,15 @@ def parse_removal(token: object) -> tuple[Signed, Removal]:
     signed = read_token(token, Kind.REMOVAL, max_length=MAX_STATEMENT)
     claims = signed.claims
     read.version(claims)
-    read.exactly(claims, {"v", "op", "csi", "seq", "iat"})
+    read.exactly(claims, {"v", "op", "aud", "csi", "seq", "iat"})
     if claims["op"] != "remove":
         raise Refused(Refusal.WRONG_TYPE, "op is not remove")
-    csi = parse_identifier(claims["csi"])
-    return signed, Removal(csi, read.number(claims, "seq"), read.moment(claims, "iat"))
+    return signed, Removal(
+        audience=read.text(claims, "aud", max_length=512),
+        csi=parse_identifier(claims["csi"]),
+        seq=read.number(claims, "seq"),
+        issued_at=read.moment(claims, "iat"),
+    )
 
 
 def parse_release(token: object) -> tuple[Signed, Release]:

@@ -196,7 +196,7 @@ class OwnerClient:
     async def remove(self) -> None:
         """Take the record out of the directory."""
         seq = int(self._file.state.get("seq", 0)) + 1
-        removal = Removal(self._csi, seq, int(self._wall_clock()))
+        removal = Removal(self._directory, self._csi, seq, int(self._wall_clock()))
         token = sign_removal(removal, self._file.signer)
         said = await self._send(
             "DELETE",

@@ -53,7 +53,7 @@ class NumberProvider:
 
         now: epoch seconds. Raises ProviderFailed.
         """
-        token = sign_removal(Removal(csi, int(now), int(now)), self.signer)
+        token = sign_removal(Removal(directory, csi, int(now), int(now)), self.signer)
         body = json.dumps({"removal": token, "chain": list(self.chain)}).encode()
         host = directory.split("/", 3)[2]
         try:

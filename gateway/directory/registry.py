@@ -20,7 +20,8 @@ from discovery.directory.jws import Key, Signed, encode
 from discovery.directory.reason import Refusal, Refused
 from discovery.directory.record import MAX_LIFETIME, Record, parse_record
 from discovery.directory.registering import check_registration, check_release, check_removal
-from discovery.directory.statements import parse_release, parse_removal
+from discovery.directory.statements import FRESH, parse_release, parse_removal
+from discovery.spin.limits import ReplayMemory
 from gateway.directory.log_entering import RecordEntries
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import IdentifierTransaction, RecordStore, StoredRecord, live
@@ -28,6 +29,7 @@ from gateway.directory.record_store import IdentifierTransaction, RecordStore, S
 _log = structlog.get_logger("directory")
 # Two that live and two that wait: more keys claiming one identifier are turned away.
 _MAX_KEYS: Final = 2 * MAX_RECORDS
+_MAX_STATEMENTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ Tell = Callable[[Identifier, Claim], Awaitable[None]]
 
 
 class Registry:
-    """Takes records in and away.
+    """Takes records in and away. `url` is the directory's own.
 
     `told` is called of each new claim on an identifier that another key holds; `removed` of each
     removal by a provider; `changed` of each identifier whose records may be others now; wall_clock
@@ -72,6 +74,7 @@ class Registry:
         log: LogSink,
         wall_clock: Callable[[], float],
         *,
+        url: str,
         told: Tell | None = None,
         removed: Removed | None = None,
         changed: Callable[[str], None] | None = None,
@@ -82,6 +85,8 @@ class Registry:
         self._log = log
         self._entries = RecordEntries(store, log)
         self._wall_clock = wall_clock
+        self._url = url
+        self._acted_on = ReplayMemory(max_entries=_MAX_STATEMENTS)
         self._told = told
         self._removed = removed
         self._changed = changed
@@ -166,7 +171,9 @@ class Registry:
         csi = removal.csi
         async with self._store.identifier(str(csi)) as identifier:
             floor = await identifier.floor(holder.thumbprint)
-            author = check_removal(signed, removal, holder, floor, now)
+            author = check_removal(signed, removal, holder, floor, now, directory=self._url)
+            if author == "provider" and self._acted_on.seen(signed.digest, now):
+                return None  # shown again, by whoever kept it: the heir's record stays
             kept = await identifier.records()
             if author == "owner":
                 gone = {holder.thumbprint, *_revived(kept, holder.thumbprint, now)}
@@ -178,8 +185,10 @@ class Registry:
                     {each.thumbprint for each in kept} | {each.thumbprint for each in claims}
                 )
                 await identifier.removed_by_provider(now)
-        if author == "provider" and self._removed is not None:
-            await self._removed(csi, now)
+        if author == "provider":
+            self._acted_on.remember(signed.digest, removal.issued_at + FRESH + 1.0, now)
+            if self._removed is not None:
+                await self._removed(csi, now)
         self._tell_changed(csi)
         await self._log.append("removal", str(csi), signed.digest)
         self.outcomes["remove", author] += 1

@@ -121,6 +121,7 @@ class DirectoryService:
             keys.chains,
             self._log,
             wall_clock,
+            url=section.url,
             told=self._couriers.tell,
             removed=self.authority.removed if self.authority is not None else None,
             changed=self.filling.filler.changed if self.filling is not None else None,

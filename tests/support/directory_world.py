@@ -130,8 +130,10 @@ class Owner:
     def token(self, **changes: Any) -> str:
         return sign_record(self.record(**changes), self.signer)
 
-    def removal(self, seq: int = 2) -> str:
-        return sign_removal(Removal(self.csi, seq, int(self.world.clock.now)), self.signer)
+    def removal(self, seq: int = 2, *, at: str | None = None) -> str:
+        audience = at or self.world.config.directory.url
+        said = Removal(audience, self.csi, seq, int(self.world.clock.now))
+        return sign_removal(said, self.signer)
 
     def release(self, to: Owner) -> ReleasePresented:
         said = Release(self.csi, to.signer.public.thumbprint, int(self.world.clock.now))

@@ -44,7 +44,7 @@ def seeds(name: str) -> list[bytes]:
     payloads = (
         RECORD.claims(),
         PREFIXES.claims(),
-        Removal(BOB, 2, AT).claims(),
+        Removal("https://dp.example", BOB, 2, AT).claims(),
         Release(BOB, "x" * 43, AT).claims(),
     )
     return {

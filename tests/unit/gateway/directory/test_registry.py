@@ -308,6 +308,33 @@ async def test_somebody_elses_tombstone_and_an_old_one_remove_nothing(
     assert (await look_up(service, world)).status is Status.MAPS
 
 
+@pytest.mark.parametrize("by", ["owner", "provider"])
+async def test_a_tombstone_for_another_directory_removes_nothing_here(
+    world: DirectoryWorld, service: DirectoryService, by: str
+) -> None:
+    owner = world.owner()
+    await register(service, owner)
+    author = owner if by == "owner" else world.provider()
+    with pytest.raises(Refused) as caught:
+        await service.registry.remove(author.removal(at="https://dp2.example"), author.chain)
+    assert caught.value.reason is Refusal.WRONG_AUDIENCE
+    assert (await look_up(service, world)).status is Status.MAPS
+
+
+async def test_a_providers_tombstone_shown_again_does_not_touch_the_heir(
+    world: DirectoryWorld, service: DirectoryService
+) -> None:
+    owner, provider = world.owner(), world.provider()
+    await register(service, owner)
+    token = provider.removal()
+    await service.registry.remove(token, provider.chain)
+    world.clock.now += 60
+    heir = world.owner()
+    await register(service, heir)
+    await service.registry.remove(token, provider.chain)
+    assert keys(await look_up(service, world)) == {key(heir)}
+
+
 async def test_two_keys_that_register_at_once_do_not_both_live(
     world: DirectoryWorld, service: DirectoryService
 ) -> None:
