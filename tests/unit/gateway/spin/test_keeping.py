@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -88,6 +89,10 @@ async def test_a_database_that_is_gone_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         await keeper.all(Kind.INVITATION, NOW)
     await engine.dispose()
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            # That of a connection that never was speaks to the loop once more, before it ends.
+            await asyncio.to_thread(thread.join, 5)
 
 
 async def test_two_processes_take_one_invitation_once(engine: AsyncEngine) -> None:
