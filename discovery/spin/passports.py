@@ -33,13 +33,17 @@ class Rejected:
     detail: str = ""
 
 
+class SigningImpossible(Exception):
+    """Our own credential does not allow what was to be signed; the message says why."""
+
+
 class PassportSigner(Protocol):
     """Signs for the numbers that the credential behind it covers."""
 
     def sign(self, ppt: str, payload: Mapping[str, object], *, x5c: bool = False) -> str:
         """Return the compact token with header alg, ppt, typ, x5u and the canonical payload.
 
-        x5c: bring the certificates along instead of their URL.
+        x5c: bring the certificates along instead of their URL. Raises SigningImpossible.
         """
         ...
 

@@ -18,7 +18,7 @@ from discovery.spin.breaker import BreakerPolicy, CompletionBreaker
 from discovery.spin.handlers import StoreUnavailable
 from discovery.spin.invitation import PPT, Invitation
 from discovery.spin.limits import RateLimit, SlidingWindow
-from discovery.spin.passports import PassportSigner
+from discovery.spin.passports import PassportSigner, SigningImpossible
 from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.reason import Refused
 from gateway.sms.transceiver import SmsFailed
@@ -185,6 +185,10 @@ class SpinSource:
             self._pending.abandon(waiting.invitation_id)
             _log.error("invitation not sent", number=masked(number), culprit=str(error))
             return SourceAnswer(Outcome.UNAVAILABLE, "store unavailable")
+        except SigningImpossible as error:
+            self._pending.abandon(waiting.invitation_id)
+            _log.error("invitation not sent", culprit="our certificate", detail=str(error))
+            return SourceAnswer(Outcome.UNAVAILABLE, "our certificate does not allow invitations")
         finally:
             answered = future.done() and not future.cancelled()
             # Whether anybody is there, which an SMSC that is away says nothing of.

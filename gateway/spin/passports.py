@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from discovery.spin.compact import read_passport
-from discovery.spin.passports import Rejected, VerifiedPassport
+from discovery.spin.passports import Rejected, SigningImpossible, VerifiedPassport
 from discovery.spin.reason import Refusal, Refused
 from gateway.http.agent_calls import SigningRefused
 from gateway.http.credentials import CertificateSource
@@ -45,7 +45,11 @@ class StirSigner:
         self._service = service
 
     def sign(self, ppt: str, payload: Mapping[str, object], *, x5c: bool = False) -> str:
-        return self._service.sign_passport({"ppt": ppt}, payload, x5c=x5c)
+        try:
+            return self._service.sign_passport({"ppt": ppt}, payload, x5c=x5c)
+        except MalformedPassport:
+            # What it says quotes claims, and with them numbers.
+            raise SigningImpossible(f"its constraints do not permit a {ppt} PASSporT") from None
 
 
 class StirCallSigner:

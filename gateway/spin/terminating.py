@@ -27,7 +27,11 @@ from discovery.spin.answer import PPT, AnswerStatus
 from discovery.spin.carriage import looks_torn
 from discovery.spin.handlers import AuditEntry, StoreUnavailable
 from discovery.spin.invitation import Invitation
-from discovery.spin.passports import PassportSigner, PassportVerifier
+from discovery.spin.passports import (
+    PassportSigner,
+    PassportVerifier,
+    SigningImpossible,
+)
 from discovery.spin.reason import Refusal
 from discovery.spin.reassembly import Partial, Reassembler, Whole
 from discovery.spin.reference import MEDIA_TYPE
@@ -205,6 +209,8 @@ class SpinTerminator:
             await work()
         except StoreUnavailable as error:
             _log.error("invitation not answered", culprit=str(error))
+        except SigningImpossible as error:
+            _log.error("invitation not answered", culprit="our certificate", detail=str(error))
         except Exception:  # noqa: BLE001 - outermost of this task: nobody awaits it
             _log.exception("invitation not answered")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,8 @@ from discovery.spin.breaker import BreakerPolicy
 from discovery.spin.carriage import invitation_token
 from discovery.spin.invitation import parse_invitation
 from discovery.spin.limits import RateLimit
+from discovery.spin.networks import Carriage, Network, Networks
+from discovery.spin.passports import SigningImpossible
 from discovery.spin.pending import PendingInvitations, Waiting
 from discovery.spin.segments import TextPart
 from gateway.sms.message import OutgoingMessage
@@ -179,6 +182,27 @@ async def outcomes(scene: Scene, questions: list[tuple[str, str]]) -> list[str]:
 
 def limited(**limits: RateLimit) -> OriginatingSettings:
     return OriginatingSettings("https://spin.alpha.example", **limits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("carriage", [Carriage.TEXT, Carriage.MMS])
+async def test_a_certificate_that_does_not_allow_invitations_is_the_culprit(
+    carriage: Carriage,
+) -> None:
+    class Constrained(KeySigner):
+        def sign(self, ppt: str, payload: Mapping[str, object], *, x5c: bool = False) -> str:
+            raise SigningImpossible("its constraints do not permit a spin PASSporT")
+
+    class NoMms:
+        async def send(self, source: str, destination: str, text: str, token: str) -> None: ...
+
+    scene = Scene()
+    networks = Networks([Network("1", (carriage,))])
+    scene.source._carriers = Carriers(scene.sms, networks, mms=NoMms())
+    scene.source._signer = Constrained(ALICE)
+    answer = await scene.source.find(BOB, Service.VOICE, caller=ALICE)
+    assert answer.outcome is Outcome.UNAVAILABLE
+    assert answer.detail == "our certificate does not allow invitations"
+    assert len(scene.pending) == 0
 
 
 async def test_one_number_gets_few_invitations_whoever_calls() -> None:
