@@ -109,6 +109,27 @@ async def test_a_passport_is_signed_for_the_users_number_to_the_one_resolved(
         assert response.status == status
 
 
+async def test_a_handler_that_waits_for_consent_lends_an_app_nothing(scene: AgentScene) -> None:
+    """What lets it call as its user is the token the user gave it, for as long as it is given."""
+    domain = AppDomain()
+    handler = await scene.register(domain, consent=False)
+    app = await scene.token_for("wire")
+    at_domain = {**QUESTION, "omsp": domain.msp}
+    assert (await scene.call("POST", "/resolve", at_domain, token=app)).status == 403
+    question = await asked(scene, app)
+    await answered(scene, question, app)
+    body = {"resolve_id": question, "svc": "voice"}
+    signed = await scene.told("POST", "/passport", body, token=app)
+    assert signed == {"identity": f"{BOB}>{ALICE}"}
+    assert (await scene.call("POST", f"/handlers/{handler}/consent", token=app)).status == 403
+    assert (await scene.call("POST", "/resolve", at_domain, token=app)).status == 403
+    await scene.told("POST", f"/handlers/{handler}/consent")
+    assert (await scene.call("POST", "/resolve", at_domain, token=app)).status == 202
+    await scene.told("DELETE", "/apps/wire")
+    assert (await scene.call("POST", "/passport", body, token=app)).status == 401
+    assert (await scene.call("POST", "/resolve", QUESTION, token=app)).status == 401
+
+
 async def test_another_app_cannot_use_a_question(scene: AgentScene, app: str) -> None:
     question = await asked(scene, app)
     await answered(scene, question, app)

@@ -199,7 +199,13 @@ async def test_what_was_learnt_of_a_network_is_known_again(engine: AsyncEngine) 
 class Side:
     """Beta's agent over one database; made anew, it is the next process."""
 
-    def __init__(self, engine: AsyncEngine, store: MemoryStore, *answers: int) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        store: MemoryStore,
+        *answers: int,
+        keeper: SqlKeeper | None = None,
+    ) -> None:
         self.now = NOW
         self.poster = FakePoster(*(answers or (204,)))
         self.agent = Agent(AgentPolicy(numbers=NumberRanges(["+12125550100-+12125550199"])), bytes)
@@ -212,7 +218,7 @@ class Side:
             lambda _: None,
             wall_clock=lambda: self.now,
             settings=TerminatingSettings(pause=0.0),
-            keeper=SqlKeeper(engine),
+            keeper=keeper or SqlKeeper(engine),
         )
 
     def invite(self, text: str) -> None:
@@ -306,6 +312,36 @@ async def test_an_answer_nobody_took_stays_owed_until_somebody_does(engine: Asyn
     await side.terminator.idle()
     assert side.statuses()[-1] is AnswerStatus.OK
     assert len(side.poster.posted) == 1 + 3 + 1
+
+
+class PowerCut(SqlKeeper):
+    """Writes until the power is cut: what would be removed after that stays."""
+
+    async def remove(self, kind: Kind, name: str) -> bool:
+        return True
+
+
+async def test_an_answer_that_went_out_but_was_not_noted_goes_out_once_more_and_no_third_time(
+    engine: AsyncEngine,
+) -> None:
+    store = undecided()
+    first = Side(engine, store, keeper=PowerCut(engine))
+    first.invite(invitation())
+    await first.terminator.idle()
+    store.rules = ()
+    first.terminator.reconsider(BOB)
+    await first.terminator.idle()
+    assert first.statuses() == [AnswerStatus.LATER, AnswerStatus.OK]
+
+    second = Side(engine, store, 409)  # the callback has it already
+    await second.restart()
+    second.terminator.try_again()
+    await second.terminator.idle()
+    assert second.statuses() == [AnswerStatus.OK]
+    assert second.terminator.postponed == 0
+    third = Side(engine, store)
+    await third.restart()
+    assert third.statuses() == []
 
 
 async def test_an_answer_that_was_refused_for_good_is_not_owed(engine: AsyncEngine) -> None:
