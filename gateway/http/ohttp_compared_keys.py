@@ -1,8 +1,10 @@
 """Key configurations of a directory, believed where relay and directory say the same.
 
 The relay alone could give out a key of its own and read everything; the directory alone could give
-each asker another key and know them by it (RFC 9458 section 7). Both are asked at times of our own:
-a directory that refused a request's key on purpose would otherwise see who comes for another.
+each asker another key and know them by it (RFC 9458 section 7). One that changes its key with each
+of the relay's copies can still tell who came when; that is said aloud, and pinned keys end it. Both
+are asked at times of our own: a directory that refused a request's key on purpose would otherwise
+see who comes for another.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import asyncio
 import base64
 import binascii
 import random
+import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -26,6 +30,8 @@ _log = structlog.get_logger("ohttp_client")
 _TIMEOUT: Final = 10.0
 _PERIOD: Final = 3_600.0
 _RETRY: Final = 60.0
+# Keys stand for a day at least (`key_days`); the relay's copy and our period may lag by hours.
+_LEAST_PERIOD: Final = 20 * 3_600.0
 DIRECTORY_DESCRIPTION: Final = "/.well-known/spin-dp"
 
 
@@ -33,7 +39,7 @@ class ComparedKeys:
     """A `gateway.http.ohttp_client.KeySource`; `run` fetches for ever, `current` never does.
 
     relay: URL of the relay's resource for the directory; url: the directory's; description: where
-    it is described.
+    it is described. monotonic: seconds. `hasty` counts changes that came within a day of another.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class ComparedKeys:
         *,
         description: str = DIRECTORY_DESCRIPTION,
         rand: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relay = relay
         self._url = url
@@ -52,7 +59,11 @@ class ComparedKeys:
         self._direct = direct
         self._description = description
         self._random = rand or random.SystemRandom()
+        self._monotonic = monotonic
         self._client: OhttpClient | None = None
+        self._copy_in_force: bytes | None = None
+        self._changed_at = float("-inf")
+        self.hasty = 0
 
     async def current(self) -> OhttpClient:
         if self._client is None:
@@ -88,11 +99,26 @@ class ComparedKeys:
             )
             return False
         try:
-            self._client = OhttpClient.choose(parse_key_configurations(copy))
+            client = OhttpClient.choose(parse_key_configurations(copy))
         except PrivacyError as error:
             _log.warning("key configurations are none", culprit=_host(self._url), error=str(error))
             return False
+        self._take(client, copy)
         return True
+
+    def _take(self, client: OhttpClient, copy: bytes) -> None:
+        """Use keys from now on; say so where they change more often than an honest gateway's do."""
+        now = self._monotonic()
+        if self._copy_in_force is not None and copy != self._copy_in_force:
+            if now < self._changed_at + _LEAST_PERIOD:
+                self.hasty += 1
+                _log.error(
+                    "keys change more than once a day: each asker could be known by the one it has",
+                    culprit=_host(self._url),
+                    hint="ask its operator, or pin the keys (keys_file)",
+                )
+            self._changed_at = now
+        self._client, self._copy_in_force = client, copy
 
     async def _copy(self) -> bytes:
         answer = await self._through_relay.request(

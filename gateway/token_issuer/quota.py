@@ -27,8 +27,8 @@ class SqliteQuota:
     """A `discovery.privacy.token_issuer.Quota` in a file; per_day: by the client's name.
 
     To be called from any thread, and not from an event loop: it waits for the disk. A clock set
-    back gives nobody a second quota for a day that is over. Raises ConfigError from the
-    constructor.
+    back by up to a day gives nobody a second quota for a day that is over. Raises ConfigError from
+    the constructor.
     """
 
     def __init__(self, file: Path, per_day: Mapping[str, int]) -> None:
@@ -75,5 +75,9 @@ class SqliteQuota:
     def _count(self, client: str, limit: int, today: int) -> bool:
         if today > self._day:
             self._database.execute("DELETE FROM given WHERE day < ?", (today,))
+            self._day = today
+        elif today < self._day - 1:
+            # The clock was far ahead once: that day must not be everybody's last for years.
+            self._database.execute("DELETE FROM given WHERE day > ?", (today,))
             self._day = today
         return self._database.execute(_TAKE, (self._day, client, limit)).rowcount > 0

@@ -94,3 +94,14 @@ async def test_else_none_is_and_those_before_stay(relay: Says, directory: Says) 
     assert not await fresh.fetch()
     with pytest.raises(FetchFailed):
         await fresh.current()
+
+
+async def test_keys_that_change_with_each_copy_are_said_to_mark_who_asks() -> None:
+    relay, directory, now = copy(keys()), Says(described(keys())), 0.0
+    compared = ComparedKeys(RELAY, URL, relay, directory, monotonic=lambda: now)
+    for number, hours, hasty in ((1, 0, 0), (2, 30, 0), (2, 31, 0), (3, 60, 0), (4, 61, 1)):
+        now = hours * 3_600.0
+        relay.answer = Fetched(200, {"content-type": MEDIA_TYPE}, keys(number))
+        directory.answer = described(keys(number))
+        assert await compared.fetch()
+        assert compared.hasty == hasty

@@ -81,6 +81,19 @@ def test_counts_of_a_day_outlive_the_process_and_a_clock_set_back(tmp_path: Path
     assert failed.value.fault is Fault.OVERLOADED
 
 
+def test_a_clock_that_was_years_ahead_once_ends_no_quota(tmp_path: Path) -> None:
+    file = tmp_path / "quota.db"
+    quota = SqliteQuota(file, {"alpha": 1})
+    quota.take("alpha", NOW + 20 * 365 * DAY)
+    quota.close()
+    quota = SqliteQuota(file, {"alpha": 1})
+    quota.take("alpha", NOW)
+    with pytest.raises(PrivacyError):
+        quota.take("alpha", NOW)
+    quota.take("alpha", NOW + DAY)
+    quota.close()
+
+
 def test_a_quota_file_that_is_none_is_named(tmp_path: Path) -> None:
     file = tmp_path / "quota.db"
     file.write_bytes(b"this is no database at all" * 100)
