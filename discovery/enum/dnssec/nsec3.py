@@ -92,8 +92,12 @@ class HashedZone:
         Raises Invalid.
         """
         next_closer = name.split(len(wildcard) + 1)[1]
-        if self._covering(next_closer) is None:
+        cover = self._covering(next_closer)
+        if cover is None:
             raise Invalid(Fault.WILDCARD)
+        if cover.opt_out:
+            # An unsigned delegation may be nearer, which whoever is on the way keeps from us.
+            raise Invalid(Fault.OPT_OUT, Status.INSECURE)
 
     def _closest_encloser(self, name: dns.name.Name) -> tuple[dns.name.Name, HashLink]:
         """RFC 5155 section 8.3: the ancestor that exists, and the link over the next name."""

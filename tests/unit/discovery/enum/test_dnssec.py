@@ -133,6 +133,14 @@ def test_a_wildcard_serves_numbers_that_do_not_exist(denial: str) -> None:
     assert absent.records is None
 
 
+def test_a_wildcard_within_an_opt_out_span_is_insecure() -> None:
+    """A delegation without DS may be there, whose numbers the wildcard would answer for."""
+    world = flat("nsec3", opt_out=True)
+    world.top.add("*.5.5.5.2.1.2.1.e164.test", "NAPTR", NAPTR)
+    verdict = world.validate("9.9.9.9.5.5.5.2.1.2.1.e164.test")
+    ends(verdict, Status.INSECURE, Fault.OPT_OUT)
+
+
 def test_an_alias_within_the_tree_is_followed() -> None:
     world = flat()
     world.top.add("1.1.1.e164.test", "CNAME", f"{NUMBER}.")
