@@ -9,6 +9,8 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -378,5 +380,8 @@ def agent_listener(
         if agent.client_trust_anchors is not None:
             tls.load_verify_locations(agent.client_trust_anchors)
             tls.verify_mode = ssl.CERT_REQUIRED
+    if ip_address(agent.address).is_loopback:
+        # All applications of the host come from there: one's listeners are bounded by its number.
+        limits = replace(limits, max_per_source=limits.max_connections)
     made = HttpListener(application, agent.address, agent.port, tls=tls, limits=limits)
     return "spin.agent.port", made

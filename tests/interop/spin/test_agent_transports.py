@@ -155,6 +155,17 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_on_loopback_too_all_applications_are_one_source() -> None:
+    configured = Agent(address="127.0.0.1", port=free_port(), token=SecretStr(PROVIDER_TOKEN))
+    _, listener = agent_listener(web.Application(), configured)
+    await listener.start()
+    held = [await asyncio.open_connection("127.0.0.1", configured.port) for _ in range(80)]
+    await until(lambda: listener.connections == 80)
+    for _, writer in held:
+        writer.close()
+    await listener.stop()
+
+
 async def test_connections_at_the_socket_are_counted_and_end(path: Path) -> None:
     limits = ListenerLimits(max_connections=3, max_per_source=1, lifetime=0.3)
     listener = UnixListener(web.Application(), path, limits=limits)
