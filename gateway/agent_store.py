@@ -71,11 +71,20 @@ class SqlAgentStore:
             found = await _read_handlers(connection, set((await connection.scalars(chosen)).all()))
         return found[0] if found else None
 
-    async def handlers(self, *, limit: int) -> list[Handler]:
-        """Return handlers in the order of their registration."""
+    async def handlers(
+        self, *, limit: int, app_id: str | None = None, within: str = ""
+    ) -> list[Handler]:
+        """Return handlers in the order of their registration.
+
+        app_id: those of one application; within: of a number, or of those that begin so.
+        """
+        wanted = _handlers.c.prefix.startswith(within, autoescape=True)
+        if app_id is not None:
+            wanted &= _handlers.c.app_id == app_id
         async with self._transaction() as connection:
             chosen = (
                 select(_handlers.c.handler_id)
+                .where(wanted)
                 .order_by(_handlers.c.registered_at, _handlers.c.handler_id)
                 .limit(limit)
             )

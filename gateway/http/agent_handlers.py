@@ -227,6 +227,10 @@ class HandlerRoutes:
         principal = principal_of(request, *Kind)
         if principal.kind is Kind.USER:
             handlers = await self._store.handlers_for(principal.number, None)
+        elif principal.kind is Kind.APP:
+            handlers = await self._store.handlers(
+                limit=_MAX_LISTED, app_id=principal.app_id, within=principal.number
+            )
         else:
             handlers = await self._store.handlers(limit=_MAX_LISTED)
         seen = [_document(handler) for handler in handlers if _may_see(principal, handler)]

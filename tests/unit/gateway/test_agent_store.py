@@ -61,6 +61,17 @@ async def test_handlers_are_found_by_prefix_and_service(store: SqlAgentStore) ->
     assert await store.handlers_for("44", Service.VOICE) == []
 
 
+async def test_an_application_finds_its_own_handlers_among_thousands(
+    store: SqlAgentStore,
+) -> None:
+    for place in range(5):
+        await store.add_handler(replace(HANDLER, handler_id=f"x{place}", app_id="other"))
+    own = replace(HANDLER, handler_id="own", prefix=BOB, registered_at=9.0)
+    await store.add_handler(own)
+    assert await store.handlers(limit=2, app_id="app", within="1212") == [own]
+    assert await store.handlers(limit=2, app_id="app", within="1310") == []
+
+
 async def test_a_default_is_set_replaced_and_removed(store: SqlAgentStore) -> None:
     await store.set_default(BOB, Service.VOICE, "h1")
     await store.set_default(BOB, Service.VOICE, "h2")
