@@ -91,6 +91,22 @@ class Cluster:
             "pg_ctl", "-w", "-t", "30", "-l", str(self.folder / "log"), "-o", options, "start"
         )
 
+    async def speak_tls(self, certificate: bytes, key: bytes) -> None:
+        """Take TLS from now on, with a PEM certificate, beside what comes without."""
+        for name, octets in (("server.crt", certificate), ("server.key", key)):
+            file = self.folder / "data" / name
+            file.write_bytes(octets)
+            file.chmod(0o600)
+            if self.user is not None:
+                os.chown(file, self.user, -1)
+        await self.execute("ALTER SYSTEM SET ssl = on")
+        await self.execute("SELECT pg_reload_conf()")
+
+    async def speak_no_tls(self) -> None:
+        """Take no TLS any more."""
+        await self.execute("ALTER SYSTEM SET ssl = off")
+        await self.execute("SELECT pg_reload_conf()")
+
     def stop(self) -> None:
         """End it at once, with every connection to it."""
         self._run("pg_ctl", "-w", "-m", "immediate", "stop")
