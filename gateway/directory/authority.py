@@ -37,6 +37,7 @@ from discovery.directory.reason import Refusal, Refused
 from discovery.directory.registering import check_release
 from discovery.directory.statements import parse_release
 from gateway.directory.authority_store import AuthorityStore, Authorization, KeptChallenge
+from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.keys import EcKey, PointKeys
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import RecordStore
@@ -325,8 +326,9 @@ class NumberAuthority:
             issued_at=now,
             not_after=now + self._settings.lifetime,
         )
-        await self._store.put(issued)
+        # The log first: a certificate that can be asked for again must not be one it lacks.
         await self._log.append("certificate", str(order.csi), _digest(issued.chain_pem))
+        await self._store.put(issued)
         self.outcomes["certificate", str(order.operation)] += 1
         _log.info("certificate issued", identifier=order.csi.shown, by=str(order.operation))
         return issued
@@ -349,7 +351,13 @@ class NumberAuthority:
     async def _tell(self, csi: Identifier, claim: Claim | None) -> None:
         if claim is None:
             return
-        await self._log.append("claim", str(csi), claim.thumbprint)
+        try:
+            await self._log.append("claim", str(csi), claim.thumbprint)
+        except DirectoryUnavailable:
+            # The hold runs from when its holder could know: the claim has to be made again.
+            async with self._records.identifier(str(csi)) as identifier:
+                await identifier.drop_claim(claim.thumbprint)
+            raise
         if self._told is not None:
             await self._told(csi, claim)
 

@@ -292,6 +292,15 @@ class IdentifierTransaction:
             await self._delete_records(thumbprint)
             await self.drop_claim(thumbprint)
 
+    async def undo(self, thumbprint: str, floor: Floor, kept_until: float) -> None:
+        """Delete the record and the claim that a key has just made; its floor is the former one."""
+        await self.remove((thumbprint,))
+        await self._connection.execute(
+            delete(_floors).where(_floors.c.csi == self._csi, _floors.c.thumbprint == thumbprint)
+        )
+        if floor.seq is not None:
+            await self.set_floor(thumbprint, floor.seq, kept_until)
+
     async def removed_by_provider(self, now: float) -> None:
         """Note that certificates from before `now` count no more for the identifier."""
         await self._connection.execute(delete(_removals).where(_removals.c.csi == self._csi))

@@ -22,6 +22,7 @@ from discovery.directory.record import MAX_LIFETIME, Record, parse_record
 from discovery.directory.registering import check_registration, check_release, check_removal
 from discovery.directory.statements import FRESH, parse_release, parse_removal
 from discovery.spin.limits import ReplayMemory
+from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.log_entering import RecordEntries
 from gateway.directory.log_sink import LogSink
 from gateway.directory.record_store import IdentifierTransaction, RecordStore, StoredRecord, live
@@ -127,9 +128,8 @@ class Registry:
     ) -> Registered:
         csi = record.csi
         async with self._store.identifier(str(csi)) as identifier:
-            is_new = check_registration(
-                signed, record, holder, await identifier.floor(holder.thumbprint), now
-            )
+            floor = await identifier.floor(holder.thumbprint)
+            is_new = check_registration(signed, record, holder, floor, now)
             kept = await identifier.records()
             live_at, fresh = await self._judge(identifier, csi, holder, kept, release, now)
             stored = StoredRecord(
@@ -149,9 +149,15 @@ class Registry:
             claims = tuple(
                 each for each in await identifier.claims() if each.thumbprint != holder.thumbprint
             )
-        if stored.log_index is None:
-            await self._entries.enter(stored, is_new=is_new)
-        await self._tell(fresh, csi)
+        try:
+            if stored.log_index is None:
+                await self._entries.enter(stored, is_new=is_new)
+            await self._tell(fresh, csi)
+        except DirectoryUnavailable:
+            if fresh is not None:  # the hold runs from when its holder could know
+                async with self._store.identifier(str(csi)) as identifier:
+                    await identifier.undo(holder.thumbprint, floor, now + MAX_LIFETIME)
+            raise
         self._tell_changed(csi)
         outcome = "held" if live_at > now else "kept" if is_new else "refreshed"
         self.outcomes["register", outcome] += 1

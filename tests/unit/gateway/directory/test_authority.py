@@ -14,6 +14,7 @@ from discovery.directory.reason import Refusal, Refused
 from gateway.directory.authority import Certified, NumberAuthority
 from gateway.directory.keys import EcKey, PointKeys, chain_texts
 from gateway.directory.service import DirectoryService
+from gateway.directory_log.log import LogUnavailable
 from stir.certificates.certificate import load_credential
 from stir.certificates.issuing import DAY
 from stir.certificates.tn_auth_list import One
@@ -227,3 +228,26 @@ def test_an_order_is_signed_by_the_key_it_names(world: DirectoryWorld) -> None:
     with pytest.raises(Refused) as caught:
         order(owner, Operation.RENEW, point=bad)
     assert caught.value.reason is Refusal.MALFORMED
+
+
+async def test_what_the_log_does_not_take_is_neither_issued_nor_held(
+    world: DirectoryWorld, authority: NumberAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def append(_kind: str, _csi: str, _digest: str) -> int | None:
+        raise LogUnavailable("no space left on the disk")
+
+    owner, thief = world.owner(certified=False), world.owner(certified=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(authority._log, "append", append)
+        with pytest.raises(LogUnavailable):
+            await certify(authority, owner)
+        with pytest.raises(LogUnavailable):  # not the one that was made, without the log
+            await authority.renew(*order(owner, Operation.RENEW))
+    assert (await authority.renew(*order(owner, Operation.RENEW))).chain_pem
+    with monkeypatch.context() as patch:
+        patch.setattr(authority._log, "append", append)
+        with pytest.raises(LogUnavailable):
+            await certify(authority, thief)
+    world.clock.now += HOLD
+    held = await authority.renew(*order(thief, Operation.RENEW))
+    assert (held.chain_pem, held.effective_at) == ("", world.clock.now + HOLD)

@@ -16,6 +16,7 @@ from discovery.directory.identifier import parse_identifier
 from discovery.directory.reason import Refusal, Refused
 from gateway.directory.registry import Registered
 from gateway.directory.service import DirectoryService
+from gateway.directory_log.log import LogUnavailable
 from stir.certificates.issuing import DAY
 from tests.support.directory_world import MAIL, NUMBER, DirectoryWorld, Owner
 
@@ -306,6 +307,32 @@ async def test_somebody_elses_tombstone_and_an_old_one_remove_nothing(
         await service.registry.remove(token, owner.chain)
     assert caught.value.reason is Refusal.NOT_FRESH
     assert (await look_up(service, world)).status is Status.MAPS
+
+
+@pytest.mark.parametrize("kind", ["record", "claim"])
+async def test_a_hold_does_not_run_while_nobody_could_know_of_the_claim(
+    world: DirectoryWorld, service: DirectoryService, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    old, thief = world.owner(), world.owner()
+    await register(service, old)
+    token = thief.token(new=True)
+
+    async def append(what: str, _csi: str, _digest: str) -> int | None:
+        if what == kind:
+            raise LogUnavailable("no space left on the disk")
+        return None
+
+    with monkeypatch.context() as patch:
+        for user in (service.registry, service.registry._entries):
+            patch.setattr(user._log, "append", append)
+        with pytest.raises(LogUnavailable):
+            await service.registry.register(token, thief.chain)
+    assert world.couriers.told == []
+    world.clock.now += HOLD
+    assert keys(await look_up(service, world)) == {key(old)}
+    held = await service.registry.register(token, thief.chain)
+    assert held.live_at == world.clock.now + HOLD
+    assert [claim.thumbprint for _, claim in world.couriers.told] == [key(thief)]
 
 
 @pytest.mark.parametrize("by", ["owner", "provider"])
