@@ -21,6 +21,9 @@ _SIP: Final = re.compile(
 _WEB: Final = re.compile(
     rf"(?P<scheme>https|mimi)://{_HOST}{_PORT}(?P<path>(?:/[A-Za-z0-9._~+@-]{{0,128}})*)"
 )
+# What leads elsewhere than the host, and what a Request-URI does not have (RFC 3261 table 1).
+_ELSEWHERE: Final = frozenset({"maddr", "ttl", "method"})
+_VALUED: Final = frozenset({"transport", "user"})
 _NUMBER_PLACES: Final = ("{number}", "{tn}")
 # The longest E.164 number, to check what a template can become.
 _SPECIMEN: Final = "999999999999999"
@@ -54,11 +57,28 @@ def parse_service_uri(text: str) -> ServiceUri:
     parts = _SIP.fullmatch(text) or _WEB.fullmatch(text)
     if parts is None:
         raise MalformedServiceUri("not a plain sip, sips, mimi or https URI at a DNS name")
-    if ";maddr=" in text.lower():
-        raise MalformedServiceUri("maddr leads elsewhere than the host")
+    if "parameters" in parts.groupdict():
+        _check_parameters(parts["parameters"])
     if parts["port"] is not None and not 0 < int(parts["port"]) < 65536:
         raise MalformedServiceUri("port out of range")
     return ServiceUri(text, parts["scheme"], parts["host"])
+
+
+def _check_parameters(text: str) -> None:
+    """Check the parameters of a SIP URI as whoever routes by it will (RFC 3261 19.1.1).
+
+    Raises MalformedServiceUri.
+    """
+    names: set[str] = set()
+    for parameter in text.lower().split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name in names:
+            raise MalformedServiceUri("a parameter is given twice")
+        names.add(name)
+        if name in _ELSEWHERE:
+            raise MalformedServiceUri(f"{name} has no place in where a call goes")
+        if name in _VALUED and not value:
+            raise MalformedServiceUri(f"{name} without its value")
 
 
 def expand_template(template: str, number: str) -> ServiceUri:

@@ -26,7 +26,7 @@ from sip.flow import Hop
 from sip.host import write_host
 from sip.message import Response
 from sip.tel_uri import TelUri
-from sip.uri import SipUri, Uri, parse_uri
+from sip.uri import MalformedUri, SipUri, Uri, parse_uri
 from stir.telephone_number import number_of
 
 _log = structlog.get_logger("spingate.calls")
@@ -215,7 +215,12 @@ class OutboundSetup(CallSetup):
             raise CallRefused(500, "No peers listener speaks tls")
         routes = []
         for rank, found in enumerate(resolution.uris):
-            uri = parse_uri(found.uri)
+            try:
+                uri = parse_uri(found.uri)
+            except MalformedUri as malformed:
+                # Not the caller's fault: whoever answers for the number said so.
+                _log.warning("uri not used", culprit=found.msp, detail=str(malformed))
+                continue
             if isinstance(uri, SipUri):
                 routes.append(Route(uri, listener, frozenset({"tls"}), q=1.0 - rank / 100))
         if not routes:

@@ -123,6 +123,12 @@ def test_a_number_that_is_not_found_is_404_with_what_was_asked(scene: CallScene)
     assert record.reason == reason
 
 
+def test_a_uri_that_is_none_is_left_out_and_the_next_one_called(scene: CallScene) -> None:
+    scene.resolver.found[BOB] = (f"sip:{BOB}@beta.example;x=1;x=2", "sip:bob@beta.example")
+    scene.dial()
+    assert scene.only.request.request_uri == "sip:bob@beta.example"
+
+
 def test_a_number_found_at_no_sip_uri_is_404(scene: CallScene) -> None:
     scene.resolver.found[BOB] = ("mailto:bob@beta.example",)
     assert scene.dial().statuses == [404]
