@@ -158,6 +158,7 @@ class OwnerClient:
         except Refused as refused:
             raise OwnerFailed(f"record: {refused}") from None
         document = {"record": token, "chain": self._file.chain, **self._release()}
+        self._file.save(seq=seq)  # used up: an answer that is lost may be to a record that is kept
         try:
             said = await self._send("PUT", f"{self._directory}/dp/v1/records", document)
         except _ProveAgain:
@@ -165,9 +166,7 @@ class OwnerClient:
             self._file.save(chain=None, x5u=None)
             await self._begin()
             raise
-        self._file.save(
-            seq=seq, receipt=self._receipt(said.get("receipt")), directory=self._directory
-        )
+        self._file.save(receipt=self._receipt(said.get("receipt")), directory=self._directory)
         await self._pin_log()
         return said
 
@@ -197,13 +196,10 @@ class OwnerClient:
         """Take the record out of the directory."""
         seq = int(self._file.state.get("seq", 0)) + 1
         removal = Removal(self._directory, self._csi, seq, int(self._wall_clock()))
-        token = sign_removal(removal, self._file.signer)
-        said = await self._send(
-            "DELETE",
-            f"{self._directory}/dp/v1/records",
-            {"removal": token, "chain": self._file.chain},
-        )
-        self._file.save(seq=seq, receipt=self._receipt(said.get("receipt")))
+        document = {"removal": sign_removal(removal, self._file.signer), "chain": self._file.chain}
+        self._file.save(seq=seq)
+        said = await self._send("DELETE", f"{self._directory}/dp/v1/records", document)
+        self._file.save(receipt=self._receipt(said.get("receipt")))
 
     async def object_to_claims(self) -> None:
         """Refuse what other keys claim."""

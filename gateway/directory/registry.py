@@ -191,12 +191,12 @@ class Registry:
                     {each.thumbprint for each in kept} | {each.thumbprint for each in claims}
                 )
                 await identifier.removed_by_provider(now)
-        if author == "provider":
-            self._acted_on.remember(signed.digest, removal.issued_at + FRESH + 1.0, now)
-            if self._removed is not None:
-                await self._removed(csi, now)
+        if author == "provider" and self._removed is not None:
+            await self._removed(csi, now)
         self._tell_changed(csi)
         await self._log.append("removal", str(csi), signed.digest)
+        if author == "provider":  # all of it is done: until here it may be sent again
+            self._acted_on.remember(signed.digest, removal.issued_at + FRESH + 1.0, now)
         self.outcomes["remove", author] += 1
         _log.info("removed", identifier=csi.shown, by=author)
         if author == "provider":
