@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.config.load import ConfigError
 from gateway.config.root import Config
+from gateway.ending import end_task
 from gateway.http.admin import StateReader
 from gateway.http.cache_admin import cache_routes
 from gateway.http.call_placement import CallPlacementServer
@@ -141,7 +142,7 @@ class StirService:
         self._preloading.restore(self._config.fetch.cache_entries)
         for work in (self.certificates.keep_fresh(), self.anchors.keep()):
             task = asyncio.get_running_loop().create_task(work)
-            self._stack.push_async_callback(_ended, task)
+            self._stack.push_async_callback(end_task, task)
         if self.revocation is not None:
             await self.revocation.start()
             self._stack.push_async_callback(self.revocation.stop)
@@ -151,7 +152,7 @@ class StirService:
             if settings is not None and settings.heartbeat_seconds:
                 beating = self.remote.keep(settings.heartbeat_seconds)
                 task = asyncio.get_running_loop().create_task(beating)
-                self._stack.push_async_callback(_ended, task)
+                self._stack.push_async_callback(end_task, task)
         if self.out_of_band is not None:
             self._stack.push_async_callback(self.out_of_band.close)
         for key, listener in self._listeners():
@@ -284,8 +285,3 @@ class StirService:
             listener = call_placement_listener(placement, self.call_placement)
             listeners.append(("stir.call_placement", listener))
         return listeners
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

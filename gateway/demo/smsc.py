@@ -19,6 +19,7 @@ import smpp34
 
 from gateway.demo.handset import Handsets, ReadMessage, ShortMessage, digits
 from gateway.demo.smsc_settings import Chaos, SmscSettings
+from gateway.ending import end_task
 
 MAX_WAITING = 10_000
 HISTORY = 2000
@@ -77,7 +78,7 @@ class Smsc:
             await session.close()
         self._bound.clear()
         if self._events is not None:
-            await _end(self._events)
+            await end_task(self._events)
         await server.stop()
         await asyncio.sleep(LET_GO)
 
@@ -238,7 +239,7 @@ class _Session:
         self._unbinding = asyncio.create_task(self.unbind(), name="SMSC unbinds")
 
     async def close(self) -> None:
-        await _end(self._task)
+        await end_task(self._task)
         await self.unbind()
 
     async def _deliver(self) -> None:
@@ -263,12 +264,6 @@ class _Session:
             self._current = None
             if response.is_success and message.esm_class != RECEIPT:
                 self._centre.delivered(message)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; our own cancellation is not taken for the task's."""
-    task.cancel()
-    await asyncio.wait((task,))
 
 
 def _message(event: smpp34.SubmitSmEvent, submitter: str, number: int) -> ShortMessage:

@@ -53,6 +53,7 @@ from gateway.directory.quotas import LookupQuotas
 from gateway.directory.record_store import RecordStore
 from gateway.directory.registry import Registry
 from gateway.directory_log.kept import PREFIX, KeptLog
+from gateway.ending import end_task
 from gateway.enum_server.server import EnumServer
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import GATEWAY_PATH
@@ -286,7 +287,8 @@ class DirectoryService:
             transceiver.start()
             stack.push_async_callback(transceiver.stop)
         sweeper = asyncio.create_task(self._sweep_for_ever(), name="directory sweep")
-        stack.callback(sweeper.cancel)
+        # Ended before the database is closed: it may be in the middle of a transaction.
+        stack.push_async_callback(end_task, sweeper)
         if self.enum is not None:
             try:
                 await self.enum.start()

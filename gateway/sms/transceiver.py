@@ -23,6 +23,7 @@ import smpp34
 import structlog
 
 from discovery.spin.segments import Part
+from gateway.ending import end_task
 from gateway.sms.failure import SmsCounters, SmsFailed, SmsFailure
 from gateway.sms.message import (
     IncomingSms,
@@ -123,8 +124,7 @@ class SmsTransceiver:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        await asyncio.wait((task,))
+        await end_task(task)
         self._last_fault = "stopped"
 
     async def wait_bound(self) -> None:

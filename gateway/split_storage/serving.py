@@ -15,6 +15,7 @@ from discovery.directory.challenge_limits import DAY
 from discovery.privacy.ohttp import OhttpGateway
 from gateway.config.load import ConfigError
 from gateway.directory.oblivious import RotatingKeys
+from gateway.ending import end_task
 from gateway.http.listener import HttpListener
 from gateway.http.ohttp_gateway import GATEWAY_PATH, InnerHandler, OhttpGatewayServer
 from gateway.keys import derived_key
@@ -88,7 +89,7 @@ class Serving:
             raise ConfigError(f"{self._table}.port", str(error)) from None
         self._stack.push_async_callback(self.listener.stop)
         task = asyncio.create_task(self._for_ever(), name=f"{self._table} sweep")
-        self._stack.callback(task.cancel)
+        self._stack.push_async_callback(end_task, task)
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -250,7 +250,8 @@ class DirectoryWorld:
             **changes.pop("authority", {}),
         }
         mail = {"host": "127.0.0.1", "tls": "none", "sender": "challenge@dp.example"}
-        sms = ({"host": "127.0.0.1", "system_id": "directory"},)
+        # A port where no SMSC of somebody else listens.
+        sms = ({"host": "127.0.0.1", "port": 1, "system_id": "directory"},)
         made = DirectoryConfig.model_validate(
             {"directory": directory, "authority": authority, "mail": mail, "sms": sms, **changes}
         )
