@@ -95,7 +95,8 @@ class ObliviousWay:
         answer = await self.client.request("POST", _LOOKUP, headers, body)
         if answer.status != 401:
             return answer, False
-        return answer, self.tokens.refused(token, _accepted(answer))
+        asks = answer.header("www-authenticate") or ""
+        return answer, self.tokens.refused(token, accepted_keys(asks))
 
 
 @asynccontextmanager
@@ -112,10 +113,10 @@ async def _failing(host: str, timeout: float) -> AsyncIterator[None]:
         raise FetchFailed(host, FailureReason.PROTOCOL, str(error)) from None
 
 
-def _accepted(answer: BinaryResponse) -> frozenset[bytes]:
-    """Return the identifiers of the keys whose tokens the directory says it takes."""
+def accepted_keys(asks: str) -> frozenset[bytes]:
+    """Return the identifiers of the keys whose tokens a WWW-Authenticate value says are taken."""
     try:
-        challenges = parse_challenges(answer.header("www-authenticate") or "")
+        challenges = parse_challenges(asks)
         keys = [each.token_key for each in challenges if each.token_key is not None]
         return frozenset(parse_token_key(key).key_id for key in keys)
     except PrivacyError:

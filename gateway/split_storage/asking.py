@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from discovery.privacy.private_token import format_authorization
+from discovery.privacy.private_token import format_authorization, parse_authorization
 from discovery.privacy.reason import PrivacyError
 from discovery.privacy.split_storage import (
     MAX_PREFIX_BITS,
@@ -21,7 +21,7 @@ from discovery.spin.strict_json import MalformedJson, parse_json_object
 from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
 from gateway.http.ohttp_client import ObliviousClient
 from gateway.http.service_client import ServiceClient
-from gateway.oblivious_way import TokenSource
+from gateway.oblivious_way import TokenSource, accepted_keys
 from gateway.split_storage.paths import (
     BUCKETS,
     BUCKETS_WELL_KNOWN,
@@ -113,6 +113,11 @@ class Credential(Protocol):
         """Return the value for one evaluation. Raises FetchFailed."""
         ...
 
+    def refused(self, authorization: str, asks: str) -> bool:
+        """Hear that a value was not taken, and the WWW-Authenticate that came instead; return
+        whether to try another one."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
@@ -122,6 +127,9 @@ class Bearer:
 
     async def authorization(self) -> str:
         return f"Bearer {self.token}"
+
+    def refused(self, authorization: str, asks: str) -> bool:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,9 @@ class Bought:
             return format_authorization(await self.tokens.take())
         except PrivacyError as error:
             raise FetchFailed("tokens", FailureReason.PROTOCOL, str(error)) from None
+
+    def refused(self, authorization: str, asks: str) -> bool:
+        return self.tokens.refused(parse_authorization(authorization), accepted_keys(asks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +164,10 @@ class EvaluatorClient:
         """
         try:
             questions = [StorageQuestion(identifier) for identifier in identifiers]
-            reply = await self.way.ask(
-                "POST",
-                EVALUATIONS + keys.generation,
-                timeout=timeout,
-                headers={
-                    "content-type": OCTETS,
-                    "authorization": await self.credential.authorization(),
-                },
-                body=b"".join(question.request for question in questions),
-            )
+            reply, again = await self._once(questions, keys, timeout)
+            if again:  # others, so that the two are not known to be one
+                questions = [StorageQuestion(identifier) for identifier in identifiers]
+                reply, _ = await self._once(questions, keys, timeout)
             if reply.status != 200 or len(reply.body) != len(questions) * RESPONSE_OCTETS:
                 raise _unexpected(self.way, "evaluator", reply)
             return [
@@ -173,6 +178,23 @@ class EvaluatorClient:
             ]
         except PrivacyError as error:
             raise _wrong(self.way, "evaluator", str(error)) from None
+
+    async def _once(
+        self, questions: Sequence[StorageQuestion], keys: EvaluationKeys, timeout: float
+    ) -> tuple[Fetched, bool]:
+        """Ask with one credential; tell whether the same should be asked with another."""
+        authorization = await self.credential.authorization()
+        reply = await self.way.ask(
+            "POST",
+            EVALUATIONS + keys.generation,
+            timeout=timeout,
+            headers={"content-type": OCTETS, "authorization": authorization},
+            body=b"".join(question.request for question in questions),
+        )
+        if reply.status != 401:
+            return reply, False
+        asks = reply.headers.get("www-authenticate", "")
+        return reply, self.credential.refused(authorization, asks)
 
 
 @dataclass(frozen=True, slots=True)
