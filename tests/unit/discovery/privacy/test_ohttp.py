@@ -158,6 +158,14 @@ def test_a_full_memory_refuses_and_empties_with_time() -> None:
     target.open(client.seal(LOOKUP, later)[0], later)
 
 
+def test_what_is_over_takes_no_place_of_what_comes() -> None:
+    target = gateway(replay=ReplayPolicy(window=120, max_entries=1))
+    client = OhttpClient.choose(parse_key_configurations(target.keys.encode(NOW)))
+    target.open(client.seal(LOOKUP, NOW)[0], NOW)
+    later = NOW + 151
+    target.open(client.seal(LOOKUP, later)[0], later)
+
+
 def test_truncated_flipped_and_misdirected_requests_each_have_their_fault() -> None:
     sealed, _ = OhttpClient(KEY.configuration).seal(LOOKUP, NOW)
     target = gateway()
