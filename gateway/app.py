@@ -21,7 +21,7 @@ from gateway.binding_store import BindingsUnavailable, SqlBindingStore
 from gateway.calls.making import CallResources, make_call_handling
 from gateway.calls.record import CallRecordFile
 from gateway.calls.state import CallTable
-from gateway.config.load import ConfigError
+from gateway.config.load import ConfigError, cannot_bind
 from gateway.config.root import Config
 from gateway.directory.sealing import CallerKeys
 from gateway.directory_making import directory_seconds, make_directory_source
@@ -231,7 +231,7 @@ class Gateway:
         try:
             await listener.start()
         except OSError as error:
-            raise ConfigError(f"{key}.port", str(error)) from None
+            raise cannot_bind(f"{key}.port", error) from None
         self._stack.push_async_callback(listener.stop)
 
     def _admin(self) -> HttpListener | None:

@@ -182,7 +182,7 @@ class DirectoryConnection:
         if self._pinned is not None:
             keys = tuple(key for key in keys if key.thumbprint == self._pinned)
         if not keys:
-            raise DirectoryFailed(self.url, "publishes no key that we may believe")
+            raise DirectoryFailed(self.url, "does not publish the key that is pinned")
         self._keys, self._keys_until = keys, now + _KEY_LIFETIME
         return keys
 

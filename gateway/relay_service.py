@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from discovery.spin.limits import RateLimit
-from gateway.config.load import ConfigError
+from gateway.config.load import ConfigError, cannot_bind
 from gateway.config.oblivious_services import RelayConfig
 from gateway.dns import DnsResolver
 from gateway.http.fetch import AddressSource, client_context
@@ -96,7 +96,7 @@ class RelayService:
             await self.listener.start()
         except OSError as error:
             await stack.aclose()
-            raise ConfigError("relay.port", str(error)) from None
+            raise cannot_bind("relay.port", error) from None
         stack.push_async_callback(self.listener.stop)
         for work, name in ((self._copies.follow(), "relay keys"), (self._tell(), "relay counts")):
             stack.callback(asyncio.create_task(work, name=name).cancel)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from gateway.config.load import ConfigError
+from gateway.config.load import cannot_bind
 from gateway.config.root import Config
 from gateway.ending import end_task
 from gateway.http.admin import StateReader
@@ -159,7 +159,7 @@ class StirService:
             try:
                 await listener.start()
             except OSError as error:
-                raise ConfigError(f"{key}.port", str(error)) from None
+                raise cannot_bind(f"{key}.port", error) from None
             self._stack.push_async_callback(listener.stop)
         self._stack.push_async_callback(self.own_certificate.stop)
         self.own_certificate.start()

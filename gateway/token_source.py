@@ -243,7 +243,8 @@ def _request_url(issuer: str, request_uri: str) -> str:
 def _check(answer: Fetched, media_type: str, url: str) -> None:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if answer.status != 200:
-        detail = f"HTTP status {answer.status}"
+        why = ": it does not take our token or certificate" if answer.status == 401 else ""
+        detail = f"HTTP status {answer.status}{why}"
         raise FetchFailed(_host(url), FailureReason.PROTOCOL, detail)
     if kind != media_type:
         raise FetchFailed(_host(url), FailureReason.PROTOCOL, f"answer is no {media_type}")

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 from gateway.cli.output import console, emit_json
-from gateway.config import ConfigError
+from gateway.config.load import cannot_bind
 from gateway.config.root import Admin
 from gateway.operator_listener import Measured, operator_listener
 
@@ -51,7 +51,7 @@ async def serve(
             try:
                 await operator.start()
             except OSError as error:
-                raise ConfigError("admin.port", str(error)) from None
+                raise cannot_bind("admin.port", error) from None
             stack.push_async_callback(operator.stop)
         place: dict[str, Any] = {"address": service.listener.host, "port": service.listener.port}
         if operator is not None:

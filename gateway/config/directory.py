@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -230,6 +230,8 @@ class Oblivious(Section):
 
 class DirectoryConfig(Section):
     """Everything `spingate directory run` reads."""
+
+    reference: ClassVar = "configs/directory.toml"
 
     directory: DirectorySection = Field(description="The directory: records and lookups.")
     authority: AuthoritySection | None = Field(

@@ -48,7 +48,7 @@ def load_file(path: Path, model: type[M], environment: Mapping[str, str] | None 
     try:
         config = model.model_validate(data)
     except ValidationError as error:
-        raise _explain(error) from None
+        raise _explain(error, model) from None
     return _anchor(config, path.parent.resolve())
 
 
@@ -92,12 +92,18 @@ def key_path(location: tuple[str | int, ...]) -> str:
     return path or "configuration"
 
 
-def _explain(error: ValidationError) -> ConfigError:
+def cannot_bind(key: str, error: OSError) -> ConfigError:
+    """Return what to raise where a port cannot be had; asyncio's own text names it in Python."""
+    return ConfigError(key, f"cannot be bound ({os.strerror(error.errno or 0)})")
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> ConfigError:
+    reference = getattr(model, "reference", "configs/edge.toml")
     problems = error.errors(include_url=False, include_input=False)
     first = problems[0]
     text = {
-        "extra_forbidden": "is not a key of the configuration; see configs/edge.toml",
-        "missing": "is missing",
+        "extra_forbidden": f"is not a key of the configuration; see {reference}",
+        "missing": f"is missing; see {reference}",
     }.get(first["type"], first["msg"].removeprefix("Value error, "))
     if len(problems) > 1:
         text += f" (and {len(problems) - 1} more)"

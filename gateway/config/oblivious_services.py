@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -94,6 +94,8 @@ class Issuer(Section):
 class IssuerConfig(Section):
     """Everything `spingate directory issuer` reads."""
 
+    reference: ClassVar = "configs/issuer.toml"
+
     issuer: Issuer = Field(description="The issuer of tokens.")
     client: tuple[IssuerClient, ...] = Field(
         min_length=1, max_length=10_000, description="Who may have tokens, and how many."
@@ -165,6 +167,8 @@ class Relay(Section):
 
 class RelayConfig(Section):
     """Everything `spingate directory relay` reads."""
+
+    reference: ClassVar = "configs/relay.toml"
 
     relay: Relay = Field(description="The relay of Oblivious HTTP.")
     target: tuple[RelayTarget, ...] = Field(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -130,6 +130,8 @@ class Evaluator(Section):
 class EvaluatorConfig(Section):
     """Everything `spingate directory evaluator` reads."""
 
+    reference: ClassVar = "configs/evaluator.toml"
+
     evaluator: Evaluator = Field(description="Server A of split storage.")
     admin: Admin | None = Field(
         default=None, description="Metrics and health for the operator; absent: none."
@@ -183,6 +185,8 @@ class Buckets(Section):
 
 class BucketsConfig(Section):
     """Everything `spingate directory buckets` reads."""
+
+    reference: ClassVar = "configs/buckets.toml"
 
     buckets: Buckets = Field(description="Server B of split storage.")
     admin: Admin | None = Field(

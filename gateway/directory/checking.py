@@ -146,7 +146,9 @@ async def _witnesses(
                 # Nothing to cosign: any answer says that it is there.
                 await client.request("POST", url, timeout=_TIMEOUT, body=b"")
             except FetchFailed as failed:
-                yield Finding(name, "failed", str(failed), "check its url, and that it runs")
+                yield Finding(
+                    name, "failed", str(failed), "check its url, trust_anchors, that it runs"
+                )
             else:
                 yield Finding(name, "passed", "is there")
     finally:

@@ -13,7 +13,7 @@ import structlog
 
 from discovery.privacy.alike import Beat
 from gateway.config.directory import DirectoryConfig
-from gateway.config.load import ConfigError
+from gateway.config.load import ConfigError, cannot_bind
 from gateway.directory.access import LookupAccess
 from gateway.directory.api import DirectoryApi, DirectoryApiSettings
 from gateway.directory.authority import Courier
@@ -293,13 +293,13 @@ class DirectoryService:
             try:
                 await self.enum.start()
             except OSError as error:
-                raise ConfigError("enum.port", str(error)) from None
+                raise cannot_bind("enum.port", error) from None
             stack.push_async_callback(self.enum.stop)
             _log.info("publishing numbers", suffix=self.enum.suffix, ds=self.enum.ds[0])
         try:
             await self.listener.start()
         except OSError as error:
-            raise ConfigError("directory.port", str(error)) from None
+            raise cannot_bind("directory.port", error) from None
         stack.push_async_callback(self.listener.stop)
 
     async def _sweep_for_ever(self) -> None:

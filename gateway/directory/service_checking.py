@@ -144,7 +144,7 @@ async def examine_filling(section: SplitStorageFilling, dns: Dns) -> AsyncIterat
     except ConfigError as error:
         yield Finding(name, "failed", str(error), "correct the file the key names")
     except FetchFailed as failed:
-        yield Finding(name, "failed", str(failed), "check its url, and that it runs")
+        yield Finding(name, "failed", str(failed), "check its url, trust_anchors, that it runs")
     except ValueError as error:
         yield Finding(name, "failed", str(error), "check the url")
     else:

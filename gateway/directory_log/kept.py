@@ -49,7 +49,9 @@ class KeptLog:
         try:
             store = LogStore(folder, signer.verifier)
         except BlockingIOError:
-            raise ConfigError("transparency_log.folder", f"{folder} is in use") from None
+            raise ConfigError(
+                "transparency_log.folder", f"{folder} is in use: does this directory run already?"
+            ) from None
         except OSError as error:
             detail = f"{folder}: {error.strerror}"
             raise ConfigError("transparency_log.folder", detail) from None

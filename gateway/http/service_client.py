@@ -76,8 +76,11 @@ class ServiceClient:
         except TimeoutError:
             detail = f"nothing within {timeout:g} s"
             raise FetchFailed(host, FailureReason.TIMEOUT, detail) from None
+        except aiohttp.ClientConnectorCertificateError:
+            detail = "its certificate is not trusted, or for another name"
+            raise FetchFailed(host, FailureReason.TLS, detail) from None
         except aiohttp.ClientSSLError:
-            raise FetchFailed(host, FailureReason.TLS, "no TLS with a proven name") from None
+            raise FetchFailed(host, FailureReason.TLS, "it speaks no TLS with us") from None
         except aiohttp.ClientConnectorError as error:
             detail = error.os_error.strerror or "no connection"
             raise FetchFailed(host, FailureReason.CONNECT, detail) from None

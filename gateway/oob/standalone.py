@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
-from gateway.config.load import ConfigError
+from gateway.config.load import cannot_bind
 from gateway.config.root import CallPlacementConfig
 from gateway.http.credentials import CertificateSource
 from gateway.http.guard import GuardPolicy
@@ -45,7 +45,7 @@ async def call_placement_service(config: CallPlacementConfig) -> AsyncIterator[H
         await listener.start()
     except OSError as error:
         await resolver.close()
-        raise ConfigError("call_placement.port", str(error)) from None
+        raise cannot_bind("call_placement.port", error) from None
     try:
         yield listener
     finally:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from discovery.directory.challenge_limits import DAY
 from discovery.privacy.ohttp import OhttpGateway
-from gateway.config.load import ConfigError
+from gateway.config.load import ConfigError, cannot_bind
 from gateway.directory.oblivious import RotatingKeys
 from gateway.ending import end_task
 from gateway.http.listener import HttpListener
@@ -86,7 +86,7 @@ class Serving:
         try:
             await self.listener.start()
         except OSError as error:
-            raise ConfigError(f"{self._table}.port", str(error)) from None
+            raise cannot_bind(f"{self._table}.port", error) from None
         self._stack.push_async_callback(self.listener.stop)
         task = asyncio.create_task(self._for_ever(), name=f"{self._table} sweep")
         self._stack.push_async_callback(end_task, task)

@@ -31,7 +31,7 @@ from discovery.privacy.token import (
     RESPONSE_MEDIA_TYPE,
 )
 from discovery.privacy.token_issuer import IssuerKey, TokenIssuer
-from gateway.config.load import ConfigError
+from gateway.config.load import ConfigError, cannot_bind
 from gateway.config.oblivious_services import IssuerConfig
 from gateway.http.connection_age import ConnectionAges
 from gateway.http.known_clients import KnownClient, KnownClients, read_client
@@ -178,7 +178,7 @@ class TokenIssuerService:
             await self.listener.start()
         except OSError as error:
             await stack.aclose()
-            raise ConfigError("issuer.port", str(error)) from None
+            raise cannot_bind("issuer.port", error) from None
         stack.push_async_callback(self.listener.stop)
         reader = asyncio.create_task(self._follow_keys(), name="issuer keys")
         stack.callback(reader.cancel)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from gateway.cli import demo, discover, show
-from gateway.config import load_config
+from gateway.config import Config, ConfigError, load_config
+from gateway.config.directory import DirectoryConfig
+from gateway.config.load import cannot_bind, load_file
+from gateway.config.oblivious_services import IssuerConfig, RelayConfig
+from gateway.config.split_storage_services import BucketsConfig, EvaluatorConfig
 from gateway.directory.owner import CodeNeeded
 
 
@@ -56,3 +62,33 @@ def test_a_default_is_not_taken_for_the_operators_wish() -> None:
     config = load_config(Path(__file__).parents[3] / "configs" / "alpha.toml")
     assert "order" not in config.discovery.model_fields_set
     assert config.provider.state_directory.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("model", "reference"),
+    [
+        (DirectoryConfig, "directory"),
+        (IssuerConfig, "issuer"),
+        (RelayConfig, "relay"),
+        (EvaluatorConfig, "evaluator"),
+        (BucketsConfig, "buckets"),
+        (Config, "edge"),
+    ],
+)
+def test_an_error_names_the_reference_of_its_own_file(
+    model: type[BaseModel], reference: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "service.toml"
+    for text in ("[nonsense]\n", ""):
+        file.write_text(text)
+        with pytest.raises(ConfigError) as refused:
+            load_file(file, model)
+        assert f"see configs/{reference}.toml" in str(refused.value)
+    assert (Path(__file__).parents[3] / "configs" / f"{reference}.toml").exists()
+
+
+def test_a_port_in_use_is_said_in_words() -> None:
+    error = OSError(98, "error while attempting to bind on address ('127.0.0.1', 8446): ...")
+    assert str(cannot_bind("relay.port", error)) == (
+        f"relay.port: cannot be bound ({os.strerror(98)})"
+    )
