@@ -6,8 +6,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
@@ -196,8 +197,12 @@ class _Owner:
         self._release = _read_release(release)
         self.as_json = as_json
 
-    def run(self, work: Callable[[OwnerClient], Awaitable[dict[str, Any]]]) -> None:
-        """Do it, print what came of it, or exit with 1."""
+    def run(
+        self,
+        work: Callable[[OwnerClient], Awaitable[dict[str, Any]]],
+        words: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Do it, print what came of it, or exit with 1; words: what people read for a state."""
         try:
             said = self._do(work)
         except OwnerFailed as error:
@@ -205,7 +210,8 @@ class _Owner:
         if self.as_json:
             emit_json({"csi": str(self.csi), **said})
         else:
-            console.print(f"{escape(str(self.csi))}: [bold]{said.get('state', 'done')}[/]")
+            state = str(said.get("state", "done"))
+            console.print(f"{escape(str(self.csi))}: [bold]{words.get(state, state)}[/]")
 
     def _do(self, work: Callable[[OwnerClient], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         file = OwnerFile.open(self._key, self.csi)
@@ -249,13 +255,14 @@ def _put(
 
         return work
 
+    words = {} if maps or sealed else {"live": "opted out"}
     try:
-        owner.run(with_code(code))
+        owner.run(with_code(code), words)
     except CodeNeeded as needed:
         if not sys.stdin.isatty() or owner.as_json:
             failure(f"{needed}: give the same command again, with --code")
         console.print(f"{needed}.")
-        owner.run(with_code(typer.prompt("Code")))
+        owner.run(with_code(typer.prompt("Code")), words)
 
 
 def _map(text: str, place: int, tags: tuple[str, ...]) -> Map:

@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> DirectoryWorld:
     return world
 
 
-async def spingate(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+async def ran(*arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -47,9 +47,13 @@ async def spingate(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
-    lines = [json.loads(line) for line in out.decode().splitlines()]
     assert "Traceback" not in err.decode()
-    return process.returncode or 0, lines, err.decode()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def spingate(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    code, out, err = await ran(*arguments)
+    return code, [json.loads(line) for line in out.splitlines()], err
 
 
 async def test_an_owner_registers_with_a_code_opts_out_and_leaves(world: DirectoryWorld) -> None:
@@ -90,6 +94,8 @@ async def test_an_owner_registers_with_a_code_opts_out_and_leaves(world: Directo
 
         code, said, _ = await spingate("opt-out", NUMBER, *owner)
         assert (code, said[0]["state"]) == (0, "live")
+        read = await ran("opt-out", NUMBER, *(each for each in owner if each != "--json"))
+        assert read[:2] == (0, f"tel:{NUMBER}: opted out\n")
         assert (await spingate("lookup", NUMBER, *sender))[1][0]["status"] == "optout"
         assert (await spingate("remove", NUMBER, *owner))[0] == 0
         code, found, _ = await spingate("lookup", NUMBER, *sender)
