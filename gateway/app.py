@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import time
 from collections.abc import Callable
@@ -41,15 +40,13 @@ from gateway.services import (
     make_resolver,
 )
 from gateway.spin_service import SpinService
+from gateway.started import settle_memory
 from gateway.stir_service import StirService
 from gateway.trace import MessageTrace
 
 _DRAIN_SECONDS: Final = 30.0
 _DRAIN_POLL_SECONDS: Final = 0.2
 _LAST_BYES_SECONDS: Final = 1.0
-# A call makes some thousand objects and hardly a cycle: looking for cycles every 700 objects, as
-# Python does, takes a tenth of the time.
-_GC_THRESHOLDS: Final = (20_000, 20, 20)
 _SWEEP_SECONDS: Final = 10.0
 _log = structlog.get_logger("spingate")
 
@@ -296,10 +293,7 @@ async def serve(config: Config, keys: Keys, *, read: Callable[[], Config] | None
     loop.set_exception_handler(on_loop_fault)
     gateway = Gateway(config, keys)
     await gateway.start()
-    # What start-up made lives as long as the process: the collector need not visit it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    settle_memory()
     _log.info("serving", domain=config.provider.domain, listeners=len(config.listen))
     received: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,6 +12,7 @@ from gateway.cli.output import console, emit_json
 from gateway.config.load import cannot_bind
 from gateway.config.root import Admin
 from gateway.operator_listener import Measured, operator_listener
+from gateway.started import settle_memory
 
 
 class Service(Measured, Protocol):
@@ -53,6 +54,7 @@ async def serve(
             except OSError as error:
                 raise cannot_bind("admin.port", error) from None
             stack.push_async_callback(operator.stop)
+        settle_memory()
         place: dict[str, Any] = {"address": service.listener.host, "port": service.listener.port}
         if operator is not None:
             place["admin_port"] = operator.port
