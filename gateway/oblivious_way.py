@@ -55,7 +55,7 @@ class ObliviousRequests:
         Raises FetchFailed.
         """
         _, _, host, path = url.split("/", 3)
-        async with _failing(host, timeout):
+        async with failing(host, timeout):
             answer = await self.client.request(method, f"/{path}", headers or {}, body or b"")
         return Fetched(answer.status, dict(answer.headers), answer.content)
 
@@ -75,7 +75,7 @@ class ObliviousWay:
         """Send a lookup within `timeout` seconds. Raises FetchFailed."""
         host = url.split("/", 3)[2]
         try:
-            async with _failing(host, timeout):
+            async with failing(host, timeout):
                 answer, again = await self._once(body)
                 if again:
                     answer, _ = await self._once(body)
@@ -100,7 +100,7 @@ class ObliviousWay:
 
 
 @asynccontextmanager
-async def _failing(host: str, timeout: float) -> AsyncIterator[None]:
+async def failing(host: str, timeout: float) -> AsyncIterator[None]:
     """Make a FetchFailed of whatever goes wrong within so many seconds."""
     try:
         async with asyncio.timeout(timeout):

@@ -20,6 +20,7 @@ from gateway.config.base import (
 )
 from gateway.config.discovery import Dns, Smpp
 from gateway.config.enum_publishing import EnumPublishing
+from gateway.config.known_clients import NamedClient, check_told_apart
 from gateway.config.mail import SubmissionServer
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Admin, Log
@@ -39,29 +40,13 @@ def _database_url(url: SecretStr) -> SecretStr:
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
-class DirectoryPeer(Section):
+class DirectoryPeer(NamedClient):
     """A provider that may look identifiers up."""
 
     name: Text = Field(min_length=1, max_length=64, description="Name in logs and counters.")
-    token: SecretStr | None = Field(
-        default=None, description="Bearer token, 16 or more characters."
-    )
-    token_file: FilePath | None = Field(
-        default=None, description="File whose first line is the bearer token."
-    )
-    domain: Domain | None = Field(
-        default=None, description="Name that its TLS client certificate has, instead of a token."
-    )
     lookups_per_day: Count = Field(default=100_000, ge=1, description="Lookups in a day (UTC).")
     lookups_per_second: Seconds = Field(default=100.0, gt=0, description="Lookups on average.")
     lookups_burst: Count = Field(default=1_000, ge=1, description="Lookups at once.")
-
-    @model_validator(mode="after")
-    def _known_by_one_thing(self) -> Self:
-        given = [each for each in (self.token, self.token_file, self.domain) if each is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of 'token', 'token_file' and 'domain'")
-        return self
 
 
 class NumberProvider(Section):
@@ -135,14 +120,7 @@ class DirectorySection(Section):
 
     @model_validator(mode="after")
     def _peers_are_told_apart(self) -> Self:
-        names = [peer.name for peer in self.peer]
-        domains = [peer.domain for peer in self.peer if peer.domain is not None]
-        for what, values in (("name", names), ("domain", domains)):
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                raise ValueError(f"two peers have the {what} '{twice[0]}'")
-        if domains and self.client_trust_anchors is None:
-            raise ValueError("a peer with a domain needs client_trust_anchors")
+        check_told_apart(self.peer, "peer", self.client_trust_anchors)
         return self
 
 
@@ -203,7 +181,7 @@ class Mail(SubmissionServer):
 
 
 class TokenIssuerSection(Section):
-    """An issuer of Privacy Pass tokens (RFC 9578 type 2), each worth one lookup."""
+    """An issuer of Privacy Pass tokens (RFC 9578 type 2), each worth one lookup or evaluation."""
 
     name: Domain = Field(description="The issuer's host name.")
     key_file: FilePath = Field(

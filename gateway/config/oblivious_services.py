@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.base import (
     Count,
@@ -21,13 +21,14 @@ from gateway.config.base import (
     Text,
 )
 from gateway.config.discovery import Dns
+from gateway.config.known_clients import NamedClient, check_told_apart
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Admin, Log
 
 _GATEWAY_PATH: Final = "/.well-known/ohttp-gateway"
 
 
-class IssuerClient(Section):
+class IssuerClient(NamedClient):
     """A provider that may have tokens."""
 
     name: Text = Field(
@@ -35,27 +36,11 @@ class IssuerClient(Section):
         description="Its name in logs and in the count of a day: kept, so that a new name is a new "
         "quota.",
     )
-    token: SecretStr | None = Field(
-        default=None, description="Bearer token, 16 or more characters."
-    )
-    token_file: FilePath | None = Field(
-        default=None, description="File whose first line is the bearer token."
-    )
-    domain: Domain | None = Field(
-        default=None, description="Name that its TLS client certificate has, instead of a token."
-    )
     tokens_per_day: Count = Field(
         default=10_000, ge=1, description="Tokens, and so lookups, in a day (UTC)."
     )
     tokens_per_second: Seconds = Field(default=20.0, gt=0, description="Tokens on average.")
     tokens_burst: Count = Field(default=200, ge=1, description="Tokens at once.")
-
-    @model_validator(mode="after")
-    def _known_by_one_thing(self) -> Self:
-        given = [each for each in (self.token, self.token_file, self.domain) if each is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of 'token', 'token_file' and 'domain'")
-        return self
 
 
 class Issuer(Section):
@@ -107,14 +92,7 @@ class IssuerConfig(Section):
 
     @model_validator(mode="after")
     def _clients_are_told_apart(self) -> Self:
-        names = [client.name for client in self.client]
-        domains = [client.domain for client in self.client if client.domain is not None]
-        for what, values in (("name", names), ("domain", domains)):
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                raise ValueError(f"two clients have the {what} '{twice[0]}'")
-        if domains and self.issuer.client_trust_anchors is None:
-            raise ValueError("a client with a domain needs client_trust_anchors")
+        check_told_apart(self.client, "client", self.issuer.client_trust_anchors)
         return self
 
 

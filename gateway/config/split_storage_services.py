@@ -13,32 +13,22 @@ from pydantic import Field, SecretStr, model_validator
 from discovery.directory.answer import MAX_ENTRY_LIFETIME
 from gateway.config.base import (
     Count,
-    Domain,
     FilePath,
     IpAddress,
     Port,
     Seconds,
     Section,
-    Text,
 )
+from gateway.config.directory import TokenIssuerSection
+from gateway.config.known_clients import NamedClient, check_told_apart
 from gateway.config.oob import ServiceUrl
 from gateway.config.root import Admin, Log
 from gateway.config.split_storage import MAX_GENERATIONS
 
 
-class EvaluatorPeer(Section):
+class EvaluatorPeer(NamedClient):
     """Whoever may ask for evaluations: a gateway, or the directory that fills the store."""
 
-    name: Text = Field(pattern="^[!-~]{1,64}$", description="Name in logs and counters.")
-    token: SecretStr | None = Field(
-        default=None, description="Bearer token, 16 or more characters."
-    )
-    token_file: FilePath | None = Field(
-        default=None, description="File whose first line is the bearer token."
-    )
-    domain: Domain | None = Field(
-        default=None, description="Name that its TLS client certificate has, instead of a token."
-    )
     lookups_per_day: Count = Field(
         default=100_000,
         ge=1,
@@ -47,22 +37,6 @@ class EvaluatorPeer(Section):
     )
     lookups_per_second: Seconds = Field(default=100.0, gt=0, description="The same on average.")
     lookups_burst: Count = Field(default=1_000, ge=1, description="The same at once.")
-
-    @model_validator(mode="after")
-    def _known_by_one_thing(self) -> Self:
-        given = [each for each in (self.token, self.token_file, self.domain) if each is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of 'token', 'token_file' and 'domain'")
-        return self
-
-
-class EvaluatorIssuer(Section):
-    """An issuer of Privacy Pass tokens (RFC 9578 type 2), each worth one evaluation."""
-
-    name: Domain = Field(description="The issuer's host name.")
-    key_file: FilePath = Field(
-        description="Its public key: SubjectPublicKeyInfo with the RSASSA-PSS identifier, DER."
-    )
 
 
 class Generation(Section):
@@ -106,7 +80,7 @@ class Evaluator(Section):
     peer: tuple[EvaluatorPeer, ...] = Field(
         default=(), max_length=1_000, description="Who may ask, and how often."
     )
-    issuer: tuple[EvaluatorIssuer, ...] = Field(
+    issuer: tuple[TokenIssuerSection, ...] = Field(
         default=(),
         max_length=64,
         description="Issuers whose tokens are taken, also through a relay (RFC 9458).",
@@ -114,14 +88,7 @@ class Evaluator(Section):
 
     @model_validator(mode="after")
     def _peers_are_told_apart(self) -> Self:
-        names = [peer.name for peer in self.peer]
-        domains = [peer.domain for peer in self.peer if peer.domain is not None]
-        for what, values in (("name", names), ("domain", domains)):
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                raise ValueError(f"two peers have the {what} '{twice[0]}'")
-        if domains and self.client_trust_anchors is None:
-            raise ValueError("a peer with a domain needs client_trust_anchors")
+        check_told_apart(self.peer, "peer", self.client_trust_anchors)
         if not self.peer and not self.issuer:
             raise ValueError("needs a [[evaluator.peer]] or an [[evaluator.issuer]]")
         return self

@@ -6,11 +6,10 @@ of everybody (R8). A Privacy Pass token is worth one lookup and names nobody (RF
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import structlog
 from aiohttp import web
@@ -18,7 +17,7 @@ from aiohttp import web
 from discovery.directory.reason import Refusal
 from gateway.directory.database import DirectoryUnavailable
 from gateway.directory.quotas import Quotas
-from gateway.http.callback import bearer_of
+from gateway.http.known_clients import KnownClient, KnownClients
 from gateway.http.problem import Problem
 from gateway.http.source_address import source_of
 from stir.oob.rate import Rate, TokenBuckets
@@ -31,11 +30,9 @@ _PRIVATE_TOKEN: Final = "PrivateToken "  # noqa: S105 - a scheme (RFC 9577)
 
 @dataclass(frozen=True, slots=True)
 class LookupPeer:
-    """A peer: SHA-256 of its bearer token, or a name its TLS certificate has; its quota."""
+    """A peer: how it is known, and its quota."""
 
-    name: str
-    token_digest: bytes | None = field(repr=False)
-    domain: str | None
+    client: KnownClient
     per_day: int
     rate: Rate
 
@@ -70,11 +67,11 @@ class LookupAccess:
         *,
         redeemer: TokenRedeemer | None = None,
     ) -> None:
-        self._by_token = {peer.token_digest: peer for peer in peers if peer.token_digest}
-        self._by_domain = {peer.domain: peer for peer in peers if peer.domain}
+        self._known = KnownClients(peer.client for peer in peers)
+        self._peers = {peer.client.name: peer for peer in peers}
         self._wall_clock = wall_clock
         self._redeemer = redeemer
-        self._buckets = {peer.name: TokenBuckets(peer.rate) for peer in peers}
+        self._buckets = {peer.client.name: TokenBuckets(peer.rate) for peer in peers}
         self._quotas = quotas
         self._failures = TokenBuckets(_FAILURES)
         self.outcomes: Counter[tuple[str, ...]] = Counter()
@@ -89,37 +86,24 @@ class LookupAccess:
                 self._fail(request)
                 raise
             return
-        peer = self._peer(request)
-        if peer is None:
+        client = self._known.find(request)
+        if client is None:
             self._fail(request)
             raise Problem(401, headers={"WWW-Authenticate": self._challenges()})
-        await self._take(peer)
-
-    def _peer(self, request: web.Request) -> LookupPeer | None:
-        token = bearer_of(request)
-        if token is not None:
-            # Found by its digest: how long that takes tells nothing about the token.
-            digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-            return self._by_token.get(digest)
-        if "Authorization" in request.headers:
-            return None
-        for name in _certificate_names(request):
-            peer = self._by_domain.get(name)
-            if peer is not None:
-                return peer
-        return None
+        await self._take(self._peers[client.name])
 
     async def _take(self, peer: LookupPeer) -> None:
+        name = peer.client.name
         # The rate first: what it turns away costs nothing of the day's quota.
-        admitted = self._buckets[peer.name].take("", self._wall_clock())
+        admitted = self._buckets[name].take("", self._wall_clock())
         try:
-            admitted = admitted and await self._quotas.take(peer.name, peer.per_day)
+            admitted = admitted and await self._quotas.take(name, peer.per_day)
         except DirectoryUnavailable as error:
             raise _unavailable(error) from None
         if not admitted:
-            self.outcomes[peer.name, "quota"] += 1
+            self.outcomes[name, "quota"] += 1
             raise _too_many("quota of lookups is used up")
-        self.outcomes[peer.name, "admitted"] += 1
+        self.outcomes[name, "admitted"] += 1
 
     async def admit_token(self, authorization: str) -> None:
         """Admit one lookup for a Privacy Pass token, whoever sends it; raises Problem: 401, 503."""
@@ -149,13 +133,3 @@ def _unavailable(error: DirectoryUnavailable) -> Problem:
 
 def _too_many(detail: str) -> Problem:
     return Problem(429, detail, kind=f"urn:spin:error:{Refusal.RATE_LIMITED}", headers=dict(_LATER))
-
-
-def _certificate_names(request: web.Request) -> list[str]:
-    """The dNSNames of the client's TLS certificate, which the listener has verified."""
-    transport = request.transport
-    certificate: dict[str, Any] | None = (
-        transport.get_extra_info("peercert") if transport is not None else None
-    )
-    names = (certificate or {}).get("subjectAltName", ())
-    return [value.lower() for kind, value in names if kind == "DNS"]

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import SecretStr
 
 from discovery.enum.publishing.signing import SigningKey
 from discovery.number import NumberRanges
-from gateway.config.directory import DirectoryConfig
-from gateway.config.files import read_file, read_secret
+from gateway.config.directory import DirectoryConfig, DirectoryPeer
+from gateway.config.files import read_file
 from gateway.config.load import ConfigError
+from gateway.config.split_storage_services import EvaluatorPeer
 from gateway.directory.access import LookupPeer
 from gateway.directory.keys import EcSigner, TrustedChains
+from gateway.http.known_clients import read_clients
 from gateway.keys import check_pair
 from stir.certificates.certificate import (
     KeyMismatch,
@@ -31,7 +31,6 @@ from stir.certificates.certificate import (
 from stir.certificates.issuing import Authority, key_to_pem, load_authority, new_key
 from stir.oob.rate import Rate
 
-_SHORTEST_TOKEN: Final = 16
 _OWN_KEY: Final = "answers.key"
 _ZONE_KEY: Final = "enum.key"
 
@@ -148,45 +147,15 @@ def _make_key(path: Path) -> None:
         raise ConfigError("directory.state_directory", f"{path}: {error.strerror}") from None
 
 
-class PeerSection(Protocol):
-    """A table about somebody who may look up, and how often."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def token(self) -> SecretStr | None: ...
-    @property
-    def token_file(self) -> Path | None: ...
-    @property
-    def domain(self) -> str | None: ...
-    @property
-    def lookups_per_day(self) -> int: ...
-    @property
-    def lookups_per_second(self) -> float: ...
-    @property
-    def lookups_burst(self) -> int: ...
-
-
-def load_peers(peers: Sequence[PeerSection], table: str) -> tuple[LookupPeer, ...]:
+def load_peers(
+    peers: Sequence[DirectoryPeer | EvaluatorPeer], table: str
+) -> tuple[LookupPeer, ...]:
     """Read who may look up; `table` is the key they stand under. Raises ConfigError."""
-    made: list[LookupPeer] = []
-    for index, peer in enumerate(peers):
-        digest = None
-        if peer.domain is None:
-            key = f"{table}[{index}].token"
-            token = read_secret(peer.token, peer.token_file, key)
-            if len(token) < _SHORTEST_TOKEN:
-                raise ConfigError(key, f"needs {_SHORTEST_TOKEN} characters or more")
-            digest = hashlib.sha256(token.encode()).digest()
-            if digest in {other.token_digest for other in made}:
-                raise ConfigError(key, "is another peer's too")
-        made.append(
-            LookupPeer(
-                name=peer.name,
-                token_digest=digest,
-                domain=peer.domain,
-                per_day=peer.lookups_per_day,
-                rate=Rate(peer.lookups_per_second, peer.lookups_burst),
-            )
+    return tuple(
+        LookupPeer(
+            client=client,
+            per_day=peer.lookups_per_day,
+            rate=Rate(peer.lookups_per_second, peer.lookups_burst),
         )
-    return tuple(made)
+        for peer, client in zip(peers, read_clients(peers, table, "peer"), strict=True)
+    )

@@ -28,12 +28,13 @@ from gateway.config.split_storage_services import BucketsConfig, EvaluatorConfig
 from gateway.directory.files import load_peers
 from gateway.finding import Finding, until
 from gateway.http.fetch import FetchFailed, client_context
+from gateway.http.known_clients import read_clients
 from gateway.http.service_client import ServiceClient
 from gateway.keys import check_pair
 from gateway.services import dns_resolver
 from gateway.split_storage.evaluator import load_generations
 from gateway.split_storage.paths import BUCKETS_WELL_KNOWN, EVALUATOR_WELL_KNOWN
-from gateway.token_issuer.service import key_folder, read_clients
+from gateway.token_issuer.service import key_folder
 
 _TIMEOUT: Final = 5.0
 _SHORTEST_TOKEN: Final = 16
@@ -57,7 +58,7 @@ async def examine_issuer(config: IssuerConfig) -> AsyncIterator[Finding]:
     yield folder_finding("state folder", section.state_directory)
     try:
         keys = key_folder(config).held(now)
-        read_clients(config)
+        read_clients(config.client, "client")
     except ConfigError as error:
         yield Finding("keys", "failed", str(error), "correct the file the key names")
         return

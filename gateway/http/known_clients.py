@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import SecretStr
 
 from gateway.config.files import read_secret
+from gateway.config.known_clients import NamedClient
 from gateway.config.load import ConfigError
 from gateway.http.callback import bearer_of
 from gateway.http.problem import Problem
@@ -43,21 +42,22 @@ class KnownClients:
 
     def identify(self, request: web.Request, now: float) -> str:
         """Return the client's name. Raises Problem: 401, 429 after many of these."""
-        client = self._find(request)
+        client = self.find(request)
         if client is not None:
             return client.name
         if not self._failures.take(source_of(request.remote), now):
             raise Problem(429, "too many requests of nobody known", headers=dict(_LATER))
         raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
 
-    def _find(self, request: web.Request) -> KnownClient | None:
+    def find(self, request: web.Request) -> KnownClient | None:
+        """Return who a request is from, None for nobody known."""
         token = bearer_of(request)
         if token is not None:
             # Found by its digest: how long that takes tells nothing about the token.
             return self._by_token.get(token_digest(token))
         if "Authorization" in request.headers:
             return None
-        for name in _certificate_names(request):
+        for name in certificate_names(request):
             if name in self._by_domain:
                 return self._by_domain[name]
         return None
@@ -68,19 +68,30 @@ def token_digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
-def read_client(
-    name: str, token: SecretStr | None, file: Path | None, domain: str | None, key: str
-) -> KnownClient:
-    """Make a client of its section `key`. Raises ConfigError for a token that is short."""
-    if domain is not None:
-        return KnownClient(name, domain=domain)
-    secret = read_secret(token, file, f"{key}.token")
-    if len(secret) < _SHORTEST_TOKEN:
-        raise ConfigError(f"{key}.token", f"needs {_SHORTEST_TOKEN} characters or more")
-    return KnownClient(name, token_digest(secret))
+def read_clients(
+    clients: Sequence[NamedClient], table: str, what: str = "client"
+) -> tuple[KnownClient, ...]:
+    """Read who is let in; `table` is the key they stand under, `what` their word in messages.
+
+    Raises ConfigError for a token that is short, or somebody else's too.
+    """
+    made: list[KnownClient] = []
+    for index, client in enumerate(clients):
+        if client.domain is not None:
+            made.append(KnownClient(client.name, domain=client.domain))
+            continue
+        key = f"{table}[{index}].token"
+        secret = read_secret(client.token, client.token_file, key)
+        if len(secret) < _SHORTEST_TOKEN:
+            raise ConfigError(key, f"needs {_SHORTEST_TOKEN} characters or more")
+        digest = token_digest(secret)
+        if digest in {each.token_digest for each in made}:
+            raise ConfigError(key, f"is another {what}'s too")
+        made.append(KnownClient(client.name, digest))
+    return tuple(made)
 
 
-def _certificate_names(request: web.Request) -> list[str]:
+def certificate_names(request: web.Request) -> list[str]:
     """The dNSNames of the client's TLS certificate, which the listener has verified."""
     transport = request.transport
     certificate: dict[str, Any] | None = (

@@ -23,6 +23,7 @@ from discovery.number import masked
 from gateway.config.base import NumberSet
 from gateway.http.callback import bearer_of
 from gateway.http.credentials import CertificateSource
+from gateway.http.known_clients import certificate_names
 from gateway.http.problem import Handler
 from gateway.http.signing_openapi import DESCRIPTION
 from gateway.http.source_address import source_of
@@ -188,7 +189,7 @@ class SigningApiServer:
     def _client(self, request: web.Request) -> Client:
         """Return whose request it is; raises ApiError."""
         now, source = self._wall_clock(), source_of(request.remote)
-        presented, names = _digest(bearer_of(request)), _certificate_names(request)
+        presented, names = _digest(bearer_of(request)), frozenset(certificate_names(request))
         client = next((each for each in self._clients if _is(each, presented, names)), None)
         if client is None:
             if not self._failures.take(source, now):
@@ -209,14 +210,6 @@ def _is(client: Client, presented: bytes | None, names: frozenset[str]) -> bool:
     ):
         return False
     return client.domain is None or client.domain in names
-
-
-def _certificate_names(request: web.Request) -> frozenset[str]:
-    """The DNS names of the client's certificate, which TLS has verified."""
-    transport = request.transport
-    certificate = transport.get_extra_info("peercert") if transport is not None else None
-    alternative = certificate.get("subjectAltName", ()) if certificate else ()
-    return frozenset(value.lower() for kind, value in alternative if kind == "DNS")
 
 
 async def _body(request: web.Request) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,10 +17,10 @@ from discovery.privacy.split_storage import (
     find_sealed,
 )
 from discovery.spin.strict_json import MalformedJson, parse_json_object
-from gateway.http.fetch import FailureReason, Fetched, FetchFailed, FetchRefused
+from gateway.http.fetch import FailureReason, Fetched, FetchFailed
 from gateway.http.ohttp_client import ObliviousClient
 from gateway.http.service_client import ServiceClient
-from gateway.oblivious_way import TokenSource, accepted_keys
+from gateway.oblivious_way import TokenSource, accepted_keys, failing
 from gateway.split_storage.paths import (
     BUCKETS,
     BUCKETS_WELL_KNOWN,
@@ -93,16 +92,8 @@ class Obliviously:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Fetched:
-        try:
-            async with asyncio.timeout(timeout):
-                answer = await self.client.request(method, path, headers or {}, body)
-        except TimeoutError:
-            detail = f"nothing within {timeout:g} s"
-            raise FetchFailed(self.host, FailureReason.TIMEOUT, detail) from None
-        except FetchRefused as refused:
-            raise FetchFailed(refused.culprit, FailureReason.CONNECT, refused.detail) from None
-        except PrivacyError as error:
-            raise FetchFailed(self.host, FailureReason.PROTOCOL, str(error)) from None
+        async with failing(self.host, timeout):
+            answer = await self.client.request(method, path, headers or {}, body)
         return Fetched(answer.status, dict(answer.headers), answer.content)
 
 

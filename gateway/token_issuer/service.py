@@ -34,7 +34,7 @@ from discovery.privacy.token_issuer import IssuerKey, TokenIssuer
 from gateway.config.load import ConfigError, cannot_bind
 from gateway.config.oblivious_services import IssuerConfig
 from gateway.http.connection_age import ConnectionAges
-from gateway.http.known_clients import KnownClient, KnownClients, read_client
+from gateway.http.known_clients import KnownClients, read_clients
 from gateway.http.listener import HttpListener, ListenerLimits
 from gateway.http.ohttp_gateway import read_octets
 from gateway.http.problem import Problem, problems
@@ -156,7 +156,11 @@ class TokenIssuerService:
             for client in config.client
         }
         self.api = TokenIssuerApi(
-            self._issuer, KnownClients(read_clients(config)), rates, self._signers, wall_clock
+            self._issuer,
+            KnownClients(read_clients(config.client, "client")),
+            rates,
+            self._signers,
+            wall_clock,
         )
         tls = server_context(section.certificate, section.key)
         if section.client_trust_anchors is not None:
@@ -222,18 +226,6 @@ def key_folder(config: IssuerConfig) -> KeyFolder:
     """Return the folder of an issuer's keys."""
     section = config.issuer
     return KeyFolder(section.state_directory / "keys", float(section.overlap_days * _DAY))
-
-
-def read_clients(config: IssuerConfig) -> list[KnownClient]:
-    """Return who may have tokens. Raises ConfigError."""
-    made: list[KnownClient] = []
-    for index, client in enumerate(config.client):
-        key = f"client[{index}]"
-        known = read_client(client.name, client.token, client.token_file, client.domain, key)
-        if known.token_digest and known.token_digest in {each.token_digest for each in made}:
-            raise ConfigError(f"{key}.token", "is another client's too")
-        made.append(known)
-    return made
 
 
 def _problem(error: PrivacyError, now: float) -> Problem:
